@@ -1,0 +1,191 @@
+"""`make bench-pages`: server time of the pages with 10,000 guests on 200 hosts.
+
+Requests go in this process through the whole WSGI handler with all its middleware, signed in, while another process
+writes the figures of every host every two seconds as collectors do. The database is a private SQLite file; with
+`DATABASE_URL` set, a private database on that PostgreSQL server is measured as well.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from bench.report import Figure, at_most, report
+from tests.services import Redis
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+REQUESTS = 60
+MOST_MS = 60
+SIZES = ((20, 1_000), (200, 10_000))
+
+
+def main() -> int:
+    databases = {"SQLite": ""}
+    if url := os.environ.get("DATABASE_URL", ""):
+        databases["PostgreSQL"] = url
+    figures = [figure for name, url in databases.items() for figure in _measured(name, url)]
+    return 0 if report("pages", figures) else 1
+
+
+def _measured(database: str, url: str) -> list[Figure]:
+    """Measure in a process of its own, since Django has one database for all its life."""
+    server = Redis()
+    try:
+        with tempfile.TemporaryDirectory(prefix="vmdash-bench-") as folder:
+            private = {
+                "VMDASH_DATA_DIR": folder,
+                "REDIS_URL": server.url,
+                "DATABASE_URL": url or f"sqlite:///{folder}/bench.sqlite3",
+                "VMDASH_LOG_LEVEL": "ERROR",
+            }
+            kept = {name: value for name, value in os.environ.items() if not name.startswith("VMDASH_")}
+            command = [sys.executable, "-m", "bench.pages", "measure", database]
+            output = subprocess.run(command, env=kept | private, check=True, stdout=subprocess.PIPE).stdout
+    finally:
+        server.stop()
+    return [Figure(**figure) for figure in json.loads(output)]
+
+
+def measure(database: str) -> list[Figure]:
+    """Of the database that the environment names."""
+    import django
+
+    os.environ["DJANGO_SETTINGS_MODULE"] = "vmdash.settings"
+    django.setup()
+    from django.core.management import call_command
+    from django.db import connection
+
+    call_command("collectstatic", verbosity=0, interactive=False)
+    name = connection.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+    try:
+        return _compare(database)
+    finally:
+        connection.creation.destroy_test_db(name, verbosity=0)
+
+
+def _compare(database: str) -> list[Figure]:
+    times: dict[str, float] = {}
+    queries: dict[str, list[int]] = {}
+    for hosts, guests in SIZES:
+        with _fleet(hosts, guests):
+            client, pages = _operator(), _pages()
+            for page, address in pages.items():
+                queries.setdefault(page, []).append(_queries(lambda: _get(client, address)))  # noqa: B023
+                times[page] = _median_ms(lambda: _get(client, address))  # noqa: B023
+    figures = []
+    for page in times:
+        what = f"{page} with 10,000 guests on 200 hosts, {database}"
+        figures.append(at_most(f"server time of {what}", times[page], "ms", MOST_MS, "median"))
+        few, many = queries[page]
+        bar = f"no more than with 1,000: {few}"
+        figures.append(Figure(f"queries of {what}", many, "queries", bar, many <= few))
+    return figures
+
+
+@contextmanager
+def _fleet(hosts: int, guests: int) -> Any:
+    """A filled database, and figures that move."""
+    from django.core.management import call_command
+
+    from bench import large_fleet
+    from vmdash.live.redis import client
+
+    call_command("flush", verbosity=0, interactive=False)
+    client().flushall()
+    large_fleet.fill(hosts=hosts, guests=guests)
+    ticks = list(large_fleet.ticks())
+    for tick in ticks:
+        large_fleet.write(client(), tick)
+    writer = multiprocessing.get_context("fork").Process(target=_tick, args=(ticks,), daemon=True)
+    writer.start()
+    try:
+        yield
+    finally:
+        writer.terminate()
+        writer.join()
+
+
+def _tick(ticks: Any) -> None:
+    import redis
+    from django.conf import settings
+
+    from bench import large_fleet
+
+    large_fleet.keep_ticking(redis.Redis.from_url(settings.REDIS_URL), ticks)
+
+
+def _operator() -> Client:
+    from django.test import Client
+
+    from vmdash.access.models import User
+    from vmdash.access.roles import Role
+
+    client = Client(headers={"host": "localhost"})
+    client.force_login(User.objects.create_user("operator", role=Role.OPERATOR))
+    return client
+
+
+def _pages() -> dict[str, str]:
+    from domains.models import Domain
+
+    guest = Domain.objects.filter(state="running").order_by("name")[500]
+    return {
+        "the guests page": "/domains/",
+        "the guests page sorted by steal": "/domains/?sort=-steal",
+        "the guests page with a search": "/domains/?q=state:running+tag:prod+steal>2",
+        "the rows of the guests table": "/domains/rows/?offset=500&limit=100",
+        "the fleet page": "/",
+        "a guest's page": f"/domains/{guest.pk}/",
+    }
+
+
+def _get(client: Client, address: str) -> None:
+    response = client.get(address)
+    if response.status_code != 200:
+        raise RuntimeError(f"{address} answered {response.status_code}")
+
+
+def _queries(request: Callable[[], None]) -> int:
+    from django.db import connection
+
+    count = 0
+
+    def counting(execute: Any, *arguments: Any) -> Any:
+        nonlocal count
+        count += 1
+        return execute(*arguments)
+
+    with connection.execute_wrapper(counting):
+        request()
+    return count
+
+
+def _median_ms(request: Callable[[], None]) -> float:
+    for _ in range(5):
+        request()
+    times = []
+    for _ in range(REQUESTS):
+        begin = time.perf_counter()
+        request()
+        times.append((time.perf_counter() - begin) * 1000)
+    return statistics.median(times)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["measure"]:
+        from dataclasses import asdict
+
+        print(json.dumps([asdict(figure) for figure in measure(sys.argv[2])]))
+    else:
+        sys.exit(main())

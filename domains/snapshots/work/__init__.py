@@ -1,0 +1,1 @@
+"""The snapshot jobs: what a worker does, and how it finds out what came of an interrupted one."""

@@ -1,0 +1,19 @@
+"""Addresses of guests, below `/domains/`."""
+
+from django.urls import include, path
+
+from domains import action_views, guest_views, views
+
+urlpatterns = [
+    path("", views.guests, name="guests"),
+    path("rows/", views.rows, name="guest-rows"),
+    path("action/", action_views.act_on_many, name="guests-action"),
+    path("<uuid:uuid>/", guest_views.guest, name="guest"),
+    path("<uuid:uuid>/action/", action_views.act, name="guest-action"),
+    path("<uuid:uuid>/tags/", guest_views.tags, name="guest-tags"),
+    path("<uuid:uuid>/last-hour/", guest_views.chart_data, name="guest-chart"),
+    path("<uuid:uuid>/definition.xml", guest_views.definition, name="guest-definition"),
+    path("<uuid:uuid>/clone/", include("domains.cloning.urls")),
+    path("<uuid:uuid>/migrate/", include("domains.migration.urls")),
+    path("<uuid:uuid>/<slug:tab>/", guest_views.guest, name="guest-tab"),
+]

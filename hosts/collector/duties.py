@@ -1,0 +1,14 @@
+"""What a session has to do, as a list in the order of urgency."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """`due` says from when on (monotonic; infinity: there is nothing to do), `step` does the next piece of it."""
+
+    due: Callable[[], float]
+    step: Callable[[], Awaitable[None]]

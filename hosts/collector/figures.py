@@ -1,0 +1,76 @@
+"""When a host's figures are read: the fast tier in one step, the slow one a few guests at a time."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+
+from django.conf import settings
+
+from hosts.collector.duties import Duty
+from hosts.collector.guests import GuestWatch
+from hosts.collector.lane import Lane
+from hosts.collector.publisher import Publisher
+from hosts.collector.rhythm import Rhythm
+from hosts.collector.sampling import Sampler
+from hosts.models import Host
+
+_STEP_S = 0.04
+"""About how long a step of the slow tier may take: an event waits for no longer."""
+_FIRST_STEP = 5
+"""Guests in the very first step, when nobody knows yet how long one takes."""
+
+
+class Figures:
+    """Used on the event loop's thread."""
+
+    def __init__(self, host: Host, lane: Lane, sampler: Sampler, watch: GuestWatch, publisher: Publisher) -> None:
+        self._host_id = host.pk
+        self._lane = lane
+        self._sampler = sampler
+        self._watch = watch
+        self._publisher = publisher
+        self._fast = Rhythm(f"{host.name}: states and CPU", host.fast_interval_s or settings.FAST_INTERVAL_S)
+        self._slow = Rhythm(f"{host.name}: all figures", host.slow_interval_s or settings.SLOW_INTERVAL_S)
+        self._waiting: deque[str] = deque()
+        self._took_s = 0.0
+        self._per_step = _FIRST_STEP
+
+    def duties(self) -> tuple[Duty, Duty]:
+        """The fast tier, and the slow one, which is less urgent."""
+        return (
+            Duty(lambda: self._fast.due, self._tick),
+            Duty(lambda: 0 if self._waiting else self._slow.due, self._slow_step),
+        )
+
+    async def _tick(self) -> None:
+        names = {uuid: guest.name for uuid, guest in self._watch.active().items()}
+        with self._fast.round():
+            done = await self._lane.run(self._sampler.fast, self._fast.interval_s, len(self._watch.known), names)
+        self._publisher.tick(self._host_id, done.tick, done.pulse)
+        if done.statuses is not None:
+            self._watch.compare(done.statuses)
+
+    async def _slow_step(self) -> None:
+        began = time.monotonic()
+        try:
+            if self._waiting:
+                await self._read_some()
+            else:  # a new round
+                self._took_s = 0
+                self._waiting.extend(self._watch.active())
+                await self._lane.run(self._sampler.node)
+        finally:
+            self._took_s += time.monotonic() - began
+            if not self._waiting:
+                self._slow.done(self._took_s)
+
+    async def _read_some(self) -> None:
+        active = self._watch.active()
+        uuids = [self._waiting.popleft() for _ in range(min(self._per_step, len(self._waiting)))]
+        if guests := [active[uuid] for uuid in uuids if uuid in active]:
+            asked = time.monotonic()
+            await self._lane.run(self._sampler.slow, guests)
+            each_s = (time.monotonic() - asked) / len(guests)
+            self._per_step = max(1, math.floor(_STEP_S / each_s))

@@ -1,0 +1,48 @@
+"""When something is due again: at a steady pace, slower by itself when it takes too long."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+log = logging.getLogger(__name__)
+
+
+class Rhythm:
+    """`interval_s` is `wanted_s`, or twice as long as a round takes when that is more."""
+
+    def __init__(self, what: str, wanted_s: float) -> None:
+        self._what = what
+        self._wanted_s = wanted_s
+        self.interval_s = wanted_s
+        self.due = time.monotonic()
+        self._first = True
+
+    @contextmanager
+    def round(self) -> Iterator[None]:
+        """One whole round; also one that fails is followed by a pause."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.done(time.monotonic() - began)
+
+    def done(self, took_s: float) -> None:
+        """A round ended that kept the host busy for `took_s`."""
+        interval_s = max(self._wanted_s, 2 * took_s)
+        if (interval_s > self._wanted_s) != (self.interval_s > self._wanted_s):
+            log.info("%s: every %.3g s (a round takes %.2g s)", self._what, interval_s, took_s)
+        self.interval_s = interval_s
+        now = time.monotonic()
+        if self._first:  # from here on each host has its own phase, so that they do not all come at once
+            self._first = False
+            self.due = now + random.uniform(0.5, 1) * interval_s  # noqa: S311
+        else:
+            self.due = max(self.due + interval_s, now + interval_s / 2)
+
+    def now(self) -> None:
+        """Make it due."""
+        self.due = time.monotonic()

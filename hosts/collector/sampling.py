@@ -1,0 +1,249 @@
+"""Counters become figures: the two sampling tiers of one host, and the `Tick` and `Pulse` made of them.
+
+The fast tier reads states and CPU of all guests in one call, the slow one the rest, a few guests at a time. A tick
+joins the newest of both. Everything here runs on the thread of the lane.
+"""
+
+from __future__ import annotations
+
+import heapq
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, TypeVar
+
+from vmdash.live.messages import GuestSample, HostSample, Pulse, Tick
+from vmdash.live.publish import encode
+from vmdash.virt import rates, stats
+from vmdash.virt.connection import HostConnection
+from vmdash.virt.errors import CallUnsupported
+from vmdash.virt.guest import Guest
+from vmdash.virt.node import CpuTimes, MemoryUse
+from vmdash.virt.rates import CpuRates
+from vmdash.virt.states import GuestStatus
+from vmdash.virt.stats import BalloonStats, GuestStats
+
+T = TypeVar("T")
+
+_TRAFFIC: tuple[tuple[Literal["rd", "wr", "rx", "tx"], str, str], ...] = (
+    ("rd", "block", "rd.bytes"),
+    ("wr", "block", "wr.bytes"),
+    ("rx", "net", "rx.bytes"),
+    ("tx", "net", "tx.bytes"),
+)
+"""Figures over all disks and cards, and the counters they are made of."""
+_WORST = 5
+_WORST_PERCENT = 1.0
+
+
+class History(Protocol):
+    """Takes raw counters for the history store; must not block."""
+
+    def guest(self, host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> None: ...
+
+    def node(self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of the fast tier: what the guests do, and the messages, encoded."""
+
+    statuses: Mapping[str, GuestStatus] | None
+    """Active guests by UUID; None where the driver does not tell."""
+    tick: str
+    pulse: str
+
+
+@dataclass(slots=True)
+class _Figures:
+    """One guest: the newest reading of each tier with its time (monotonic), and the figures made of it."""
+
+    name: str
+    sample: GuestSample
+    fast: GuestStats | None = None
+    fast_at: float = 0
+    slow: GuestStats | None = None
+    slow_at: float = 0
+    steal_cores: float | None = None
+    vcpus: int = 0
+
+
+@dataclass(slots=True)
+class _Node:
+    cpu: CpuTimes | None = None
+    cpu_percent: float | None = None
+    memory: MemoryUse | None = None
+    memory_at_ms: int | None = None
+    unsupported: set[str] = field(default_factory=set)
+
+
+class Sampler:
+    """Lives as long as a connection; what it knows of the last round makes the rates of the next."""
+
+    def __init__(self, connection: HostConnection, host_id: int, history: History) -> None:
+        self._connection = connection
+        self._host_id = host_id
+        self._history = history
+        self._guests: dict[str, _Figures] = {}
+        self._node = _Node()
+
+    @property
+    def lacks(self) -> set[str]:
+        """What the driver turned out not to tell."""
+        return set(self._node.unsupported)
+
+    def fast(self, interval_s: float, guest_count: int, active: Mapping[str, str]) -> Round:
+        """Read states and CPU of all guests. `active` (names by UUID) stands in where the driver has no statistics."""
+        read = self._try("guest statistics", lambda: stats.fast(self._connection))
+        now, at_ms = time.monotonic(), int(time.time() * 1000)
+        self._read_node_cpu()
+        figures: dict[str, _Figures] = {}
+        for one in read or ():
+            known = self._guests.get(one.uuid)
+            if known is None:
+                known = _Figures(one.name, _unknown())
+            figures[one.uuid] = known
+            _update_cpu(known, one, now)
+        if read is None:
+            figures = {uuid: _Figures(name, _unknown()) for uuid, name in active.items()}
+        self._guests = figures
+        statuses = None if read is None else {one.uuid: one.status for one in read}
+        return Round(statuses, *self._encode(at_ms, round(interval_s * 1000), guest_count))
+
+    def slow(self, guests: Sequence[Guest]) -> None:
+        """Read memory, disks and interfaces of these guests, and hand their counters to the history."""
+        read = self._try("guest statistics", lambda: stats.slow(self._connection, guests))
+        now, at_ms = time.monotonic(), int(time.time() * 1000)
+        for one in read or ():
+            known = self._guests.get(one.uuid)
+            if known is None or known.fast is None:
+                continue  # it has come since the last round of the fast tier
+            _update_rest(known, one, now, at_ms)
+            self._history.guest(self._connection.name, at_ms, known.fast, one)
+
+    def node(self) -> None:
+        """Read the host's memory; its part of the slow tier."""
+        memory = self._try("memory statistics", self._connection.node.memory_stats)
+        self._node.memory = memory.total if memory else None
+        self._node.memory_at_ms = int(time.time() * 1000)
+        self._history.node(self._connection.name, self._node.memory_at_ms, self._node.cpu, self._node.memory)
+
+    def _read_node_cpu(self) -> None:
+        read = self._try("CPU statistics", self._connection.node.cpu_stats)
+        before, after = self._node.cpu, read.total if read else None
+        self._node.cpu = after
+        self._node.cpu_percent = _busy_percent(before, after) if before and after else None
+
+    def _try(self, what: str, call: Callable[[], T]) -> T | None:
+        """None where the driver does not have it, which is asked once only."""
+        if what in self._node.unsupported:
+            return None
+        try:
+            return call()
+        except CallUnsupported:
+            self._node.unsupported.add(what)
+            return None
+
+    def _encode(self, at_ms: int, interval_ms: int, guest_count: int) -> tuple[str, str]:
+        sample = self._host_sample(guest_count)
+        tick: Tick = {
+            "type": "tick",
+            "host": self._host_id,
+            "at": at_ms,
+            "interval_ms": interval_ms,
+            "sample": sample,
+            "guests": {uuid: figures.sample for uuid, figures in self._guests.items()},
+        }
+        stealing = (
+            (figures.sample["steal"] or 0, uuid, figures.name)
+            for uuid, figures in self._guests.items()
+            if (figures.sample["steal"] or 0) >= _WORST_PERCENT
+        )
+        pulse: Pulse = {
+            "type": "pulse",
+            "host": self._host_id,
+            "at": at_ms,
+            "interval_ms": interval_ms,
+            "sample": sample,
+            "worst": [(uuid, name, steal) for steal, uuid, name in heapq.nlargest(_WORST, stealing)],
+        }
+        return encode(tick), encode(pulse)
+
+    def _host_sample(self, guest_count: int) -> HostSample:
+        known = [figures for figures in self._guests.values() if figures.steal_cores is not None]
+        vcpus = sum(figures.vcpus for figures in known)
+        memory = self._node.memory
+        return {
+            "cpu": self._node.cpu_percent,
+            "steal": _percent(sum(figures.steal_cores or 0 for figures in known) / vcpus) if vcpus else None,
+            "mem": memory.total_kib - _available_kib(memory) if memory else None,
+            "mem_total": memory.total_kib if memory else None,
+            "running": len(self._guests),
+            "guests": guest_count,
+            "slow_at": self._node.memory_at_ms,
+        }
+
+
+def _unknown() -> GuestSample:
+    return {
+        "cpu": None,
+        "steal": None,
+        "steal_max": None,
+        "mem": None,
+        "rss": None,
+        "rd": None,
+        "wr": None,
+        "rx": None,
+        "tx": None,
+        "slow_at": None,
+    }
+
+
+def _update_cpu(guest: _Figures, after: GuestStats, now: float) -> None:
+    before, elapsed_s = guest.fast, now - guest.fast_at
+    guest.fast, guest.fast_at, guest.vcpus, guest.name = after, now, after.vcpu_count, after.name
+    cpu: CpuRates | None = rates.cpu(before, after, elapsed_s) if before else None
+    sample = guest.sample
+    if cpu is None:
+        guest.steal_cores = sample["cpu"] = sample["steal"] = sample["steal_max"] = None
+        return
+    guest.steal_cores = cpu.steal_cores
+    sample["cpu"] = _percent(cpu.cores_used / guest.vcpus) if guest.vcpus else None
+    sample["steal"] = _percent(cpu.steal_mean)
+    sample["steal_max"] = _percent(cpu.steal_worst)
+
+
+def _update_rest(guest: _Figures, after: GuestStats, now: float, at_ms: int) -> None:
+    before, elapsed_s = guest.slow, now - guest.slow_at
+    guest.slow, guest.slow_at = after, now
+    sample, balloon = guest.sample, after.balloon
+    sample["mem"] = _used_kib(balloon) if balloon else None
+    sample["rss"] = balloon.rss_kib if balloon else None
+    sample["slow_at"] = at_ms
+    for key, kind, counter in _TRAFFIC:
+        bytes_per_s = rates.rate(before.total(kind, counter), after.total(kind, counter), elapsed_s) if before else None
+        sample[key] = None if bytes_per_s is None else round(bytes_per_s)
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else round(share * 100, 1)
+
+
+def _used_kib(balloon: BalloonStats) -> int | None:
+    """What the guest itself uses, without what it could free at once; unknown without a balloon driver in the guest."""
+    if balloon.available_kib is None:
+        return None
+    free_kib = balloon.unused_kib if balloon.usable_kib is None else balloon.usable_kib
+    return None if free_kib is None else balloon.available_kib - free_kib
+
+
+def _available_kib(memory: MemoryUse) -> int:
+    return memory.free_kib + (memory.buffers_kib or 0) + (memory.cached_kib or 0)
+
+
+def _busy_percent(before: CpuTimes, after: CpuTimes) -> float | None:
+    busy_ns = after.busy_ns - before.busy_ns
+    total_ns = busy_ns + after.idle_ns - before.idle_ns + after.iowait_ns - before.iowait_ns
+    if busy_ns < 0 or total_ns <= 0:  # the host was restarted
+        return None
+    return round(min(100.0, 100 * busy_ns / total_ns), 1)

@@ -1,0 +1,191 @@
+"""One open connection. One step after the other goes to the lane, always the most urgent of what is due.
+
+Guests that an event named come first, then figures, then what else an event changed, then the sweep and the rest. Every
+step is short, so nothing waits for long.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator, Set
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from hosts.collector.actor import Actor
+from hosts.collector.agents import Agents
+from hosts.collector.duties import Duty
+from hosts.collector.facts import collect, read_host
+from hosts.collector.figures import Figures
+from hosts.collector.guests import GuestWatch
+from hosts.collector.inventory import GuestSeen, SeenAgent
+from hosts.collector.lane import Lane
+from hosts.collector.publisher import Publisher
+from hosts.collector.rhythm import Rhythm
+from hosts.collector.sampling import History, Sampler
+from hosts.collector.screens import Screens
+from hosts.collector.writer import HostSeen, Lease, Writer
+from hosts.models import Host
+from vmdash.virt import events
+from vmdash.virt.connection import CloseReason, HostConnection
+from vmdash.virt.errors import CallError, ConnectionLost
+from vmdash.virt.events import Event, GuestEvent, PoolEvent
+from vmdash.virt.guest import Guest
+from vmdash.virt.states import GuestState
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What all hosts of a collector share."""
+
+    writer: Writer
+    storage_writer: Writer
+    """For pools and volumes."""
+    publisher: Publisher
+    history: History
+
+
+class Session:
+    """`run` ends with a HostError when the connection is lost or a call hangs."""
+
+    def __init__(
+        self,
+        host: Host,
+        connection: HostConnection,
+        lane: Lane,
+        lease: Lease,
+        services: Services,
+        on_pool_event: Callable[[PoolEvent], None],
+    ) -> None:
+        self._host = host
+        self._on_pool_event = on_pool_event
+        self._connection = connection
+        self._lane = lane
+        self._submit = partial(services.writer.submit, lease)
+        self._wake = asyncio.Event()
+        self._closed: CloseReason | None = None
+        self.answered_at = timezone.now()
+        self._subscription: events.Subscription | None = None
+        self._actor = Actor(host, lane)
+        self._agents = Agents(lane, self._actor, handle=self._running, report=self._report_agent)
+        self._watch = GuestWatch(host.name, connection, lane, self._submit, self._agents)
+        self._sampler = Sampler(connection, host.pk, services.history)
+        figures = Figures(host, lane, self._sampler, self._watch, services.publisher)
+        self._screens = Screens(lane, self._actor, services.publisher, lambda: self._watch.active().keys())
+        self._host_rhythm = Rhythm(f"{host.name}: host", settings.SWEEP_INTERVAL_S)
+        self._host_reading: Iterator[dict[str, Any]] | None = None
+        self._host_pieces: list[dict[str, Any]] = []
+        self._host_columns: dict[str, Any] = {}
+        states, full, sweep, definitions = self._watch.duties()
+        tick, slow = figures.duties()
+        of_host = Duty(lambda: 0 if self._host_reading else self._host_rhythm.due, self._read_host)
+        screens, agents = self._screens.duty(), self._agents.duty()
+        self._duties = (states, tick, full, slow, sweep, of_host, definitions, screens, agents)
+
+    # Called on the event loop's thread
+
+    def on_event(self, event: Event) -> None:
+        if isinstance(event, GuestEvent):
+            self._watch.on_event(event)
+        elif isinstance(event, PoolEvent):
+            self._on_pool_event(event)
+        else:
+            self._host_rhythm.now()
+        self._wake.set()
+
+    def on_close(self, reason: CloseReason) -> None:
+        self._closed = reason
+        self._wake.set()
+
+    def refresh(self, uuid: str) -> None:
+        """Read a guest again and hand everything over; `*`: the whole host."""
+        if uuid == "*":
+            self._host_rhythm.now()
+            self._host_columns = {}
+        self._watch.refresh(uuid)
+        self._wake.set()
+
+    def watch_screens(self, uuids: Set[str]) -> None:
+        """The guests whose pages are open."""
+        self._screens.watch(uuids)
+        self._wake.set()
+
+    # The work
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Calls `ready` once the host has told what guests it has, and before that is handed over."""
+        self._subscription = await self._lane.run(self._subscribe)
+        first = await self._watch.begin_sweep()
+        ready()
+        self._watch.take(first)
+        while self._closed is None:
+            self._wake.clear()
+            now = time.monotonic()
+            for duty in self._duties:
+                if duty.due() <= now:
+                    await self._do(duty)
+                    break
+            else:
+                await self._wait(min(duty.due() for duty in self._duties))
+        raise ConnectionLost.because("watch the guests", self._host.name, detail=f"It was closed: {self._closed}.")
+
+    def close(self) -> None:
+        """In the lane, as the last thing."""
+        self._watch.close()
+        self._actor.close()
+        if self._subscription:
+            self._subscription.close()
+        self._connection.close()
+
+    def _subscribe(self) -> events.Subscription:
+        self._connection.on_close(self.on_close)
+        return events.subscribe(self._connection, self.on_event)
+
+    async def _do(self, duty: Duty) -> None:
+        try:
+            await duty.step()
+        except CallError as error:  # about one guest or one function; the connection is as good as before
+            log.warning("%s: %s %s", self._host.name, error, error.detail)
+        self.answered_at = timezone.now()
+
+    async def _wait(self, until: float) -> None:
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _read_host(self) -> None:
+        if self._host_reading is None:
+            self._host_reading, self._host_pieces = read_host(self._connection, node=not self._host_columns), []
+        finished = True
+        try:
+            pieces, finished = await self._lane.some(self._host_reading)
+        finally:
+            if finished:  # or failed
+                self._host_reading = None
+                self._host_rhythm.done(0)
+        self._host_pieces += pieces
+        if finished:
+            self._take_host({**self._host_columns, **collect(self._host_pieces)})
+
+    def _take_host(self, columns: dict[str, Any]) -> None:
+        columns["lacks"] = sorted(self._sampler.lacks | ({"read-write connections"} if self._actor.refused else set()))
+        changed = {name: value for name, value in columns.items() if self._host_columns.get(name, ...) != value}
+        self._host_columns = columns
+        self._submit(HostSeen({**changed, "last_seen_at": timezone.now()}))
+
+    def _running(self, uuid: str) -> Guest | None:
+        known = self._watch.known.get(uuid)
+        return known.handle if known and known.status.state is GuestState.RUNNING else None
+
+    def _report_agent(self, uuid: str, seen: SeenAgent) -> None:
+        if known := self._watch.known.get(uuid):
+            self._submit(GuestSeen(uuid, timezone.now(), known.status, witnessed=False, agent=seen))

@@ -1,0 +1,85 @@
+"""The page on which a host is added or edited: the host, and what opens it, as one form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+
+from hosts import services
+from hosts.credential_forms import CREDENTIAL_KINDS, CredentialChoice, CredentialForm
+from hosts.forms import HostForm
+from hosts.models import Credential, Host, Transport
+from vmdash.access.models import User
+
+
+class HostEntry:
+    """`HostForm`, `CredentialChoice` and `CredentialForm` of one page. `data` is what was posted, if anything was."""
+
+    def __init__(self, data: Mapping[str, Any] | None = None, *, host: Host | None = None) -> None:
+        self.host = host
+        self.host_form = HostForm(data, host=host, initial=initial_values(host) if host else {})
+        self.choice = CredentialChoice(data, initial={"credential": host.credential_id if host else ""})
+        transport = (data or {}).get("transport", "")
+        self.kind = CREDENTIAL_KINDS[Transport(transport)] if transport in CREDENTIAL_KINDS else ""
+        chosen = (data or {}).get("credential", "")
+        self.is_new = bool(self.kind) and chosen in (CredentialChoice.NEW, CredentialChoice.GENERATE)
+        self.is_generated = self.is_new and chosen == CredentialChoice.GENERATE
+        self.credential_form = CredentialForm(
+            _with_name(data, self.kind) if self.is_new else None,
+            prefix="new",
+            kind=self.kind or Credential.Kind.SSH_KEY,
+            generate=self.is_generated,
+        )
+        self.credential_form.fields["name"].help_text = "To choose it for other hosts. Empty: named after this one."
+
+    def is_valid(self) -> bool:
+        """Checks all of it, so that every mistake is shown at once."""
+        valid = [self.host_form.is_valid(), self.choice.is_valid()]
+        if self.is_new:
+            valid.append(self.credential_form.is_valid())
+        if self.choice.is_valid():
+            valid.append(self._choice_fits())
+        return all(valid)
+
+    def _choice_fits(self) -> bool:
+        stored = self._stored()
+        if self.is_generated and self.kind != Credential.Kind.SSH_KEY:
+            self.choice.add_error("credential", "Only SSH takes a generated key.")
+        elif stored and stored.kind != self.kind and self.kind:
+            self.choice.add_error("credential", f"This transport takes {Credential.Kind(self.kind).label}.")
+        return not self.choice.errors
+
+    def _stored(self) -> Credential | None:
+        chosen = self.choice.cleaned_data["credential"]
+        return Credential.objects.filter(pk=chosen).first() if chosen.isdigit() and self.kind else None
+
+    @transaction.atomic
+    def save(self, user: User) -> tuple[Host, bool]:
+        """The host, and whether the way to reach it is new. Only after `is_valid()`.
+
+        Raises:
+            Conflict: the host's or credential's name was taken meanwhile.
+        """
+        credential = (
+            services.add_credential(user=user, data=self.credential_form.data_of()) if self.is_new else self._stored()
+        )
+        data = self.host_form.data_of()
+        if self.host is None:
+            return services.add_host(user=user, data=data, credential=credential), True
+        return self.host, services.change_host(user=user, host=self.host, data=data, credential=credential)
+
+
+def initial_values(host: Host) -> dict[str, Any]:
+    """What `HostForm` shows of a host that is there already."""
+    fields = {field: getattr(host, field) for field in HostForm.base_fields}
+    return fields | {"site": host.site or "", "tags": " ".join(tag.name for tag in host.tags.all())}
+
+
+def _with_name(data: Mapping[str, Any] | None, kind: str) -> dict[str, Any]:
+    """What was posted, with a name for the credential if none was given."""
+    posted = dict((data or {}).items())
+    if not posted.get("new-name", "").strip():
+        posted["new-name"] = f"{posted.get('name', '')} {Credential.Kind(kind).label}".strip()
+    return posted

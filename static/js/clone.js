@@ -1,0 +1,22 @@
+/** The page on which a guest is cloned: what will happen is shown anew whenever a field changes. */
+
+const form = document.getElementById("clone");
+const button = document.getElementById("check");
+let latest = 0;
+
+async function show() {
+  latest += 1;
+  const mine = latest;
+  const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
+  if (mine !== latest || (!answer.ok && answer.status !== 400)) return; // a newer one is on its way; the button remains
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const fresh = page.getElementById("summary");
+  if (fresh) document.getElementById("summary").replaceChildren(...fresh.childNodes);
+}
+
+button.hidden = true;
+form.addEventListener("change", () => {
+  show().catch(() => {
+    button.hidden = false;
+  });
+});

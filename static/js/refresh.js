@@ -1,0 +1,48 @@
+/** Loads parts of this page anew, for what changes seldom and in many places at once. */
+import { showAges } from "./ages.js";
+
+const LOST = new Set([403, 404]); // the reader's right, or the thing itself
+const REST_MS = 800; // between two loads, since many things may change together
+
+/** What an element says, without what changes all the time anyway: ages, live figures, form tokens. */
+export function essence(element) {
+  const copy = element.cloneNode(true);
+  for (const part of copy.querySelectorAll("time, [data-show], svg.meter, [name=csrfmiddlewaretoken]")) part.remove();
+  return copy.innerHTML;
+}
+
+/**
+ * A function to call whenever something may have changed: it takes over the elements with these ids from the page as
+ * the server shows it now; at once, or a little later if it just has.
+ * @param {string[]} ids
+ */
+export function refresher(ids) {
+  let resting = false;
+  let again = false;
+
+  async function load() {
+    const answer = await fetch(location.href);
+    if (LOST.has(answer.status) || new URL(answer.url).pathname !== location.pathname) return location.reload();
+    if (!answer.ok) return; // a proxy whose server is away: the next message, or the next connection, tries again
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const id of ids) {
+      const here = document.getElementById(id);
+      const fresh = page.getElementById(id);
+      if (!here !== !fresh) return location.reload();
+      if (here && essence(here) !== essence(fresh)) here.replaceWith(fresh);
+    }
+    showAges();
+  }
+
+  return function refresh() {
+    again = true;
+    if (resting) return;
+    again = false;
+    resting = true;
+    load().catch(() => {}); // the next message, or the next connection, tries again
+    setTimeout(() => {
+      resting = false;
+      if (again) refresh();
+    }, REST_MS);
+  };
+}

@@ -1,0 +1,85 @@
+"""Who may send or fetch through the gateway."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.http import parse_cookie
+from django.http.request import validate_host
+from django.utils.crypto import constant_time_compare
+
+from storage.models import Upload, Volume
+from storage.transfers import tickets
+from storage.transfers.tickets import Ticket, Way
+from vmdash.access.audit import record
+from vmdash.access.models import User
+from vmdash.access.roles import Permission, can
+from vmdash.access.sessions import person_of
+
+
+class Refused(Exception):
+    """Not let in. The text is a sentence for people; `status` the HTTP answer, `fields` go into it, too."""
+
+    def __init__(self, words: str, status: HTTPStatus = HTTPStatus.FORBIDDEN, **fields: int) -> None:
+        super().__init__(words)
+        self.words = words
+        self.status = status
+        self.fields = fields
+
+
+def check_origin(origin: str) -> str:
+    """The origin that may read our answers: vmdash's own pages. Raises Refused."""
+    try:
+        name = urlsplit(origin).hostname or ""
+    except ValueError:
+        name = ""
+    name = f"[{name}]" if ":" in name else name
+    if origin not in settings.CSRF_TRUSTED_ORIGINS and not validate_host(name, settings.ALLOWED_HOSTS):
+        raise Refused("Files are sent by the pages of vmdash only.")
+    return origin
+
+
+def admit_upload(upload_id: str, token: str, cookies: str) -> Upload:
+    """The upload that may go on now; `cookies` is the header of that name. Raises Refused."""
+    user, ticket = _admit(token, cookies, Way.UPLOAD)
+    if ticket.what != upload_id:
+        raise Refused("The ticket is for another upload.")
+    upload = Upload.objects.select_related("pool__host__credential").filter(pk=ticket.what).first()
+    if upload is None or upload.requested_by_id != user.pk:
+        raise Refused("There is no such upload.", HTTPStatus.NOT_FOUND)
+    if upload.state != Upload.State.OPEN:
+        raise Refused(
+            f"This upload is {Upload.State(upload.state).label}.", HTTPStatus.CONFLICT, received=upload.received_bytes
+        )
+    return upload
+
+
+def admit_download(token: str, cookies: str) -> tuple[User, Volume]:
+    """Who fetches which volume. Raises Refused."""
+    user, ticket = _admit(token, cookies, Way.DOWNLOAD)
+    volumes = Volume.objects.visible_to(user).select_related("pool__host__credential")
+    volume = volumes.filter(pk=ticket.what).first()
+    if volume is None:
+        raise Refused("There is no such volume any more.", HTTPStatus.NOT_FOUND)
+    return user, volume
+
+
+def _admit(token: str, cookies: str, way: Way) -> tuple[User, Ticket]:
+    try:
+        ticket = tickets.redeem(token, way)
+    except tickets.TicketInvalid:
+        raise Refused("The ticket was used already or is too old. Begin again on the page of the volume.") from None
+    session_key = parse_cookie(cookies).get(settings.SESSION_COOKIE_NAME, "")
+    user = person_of(session_key)
+    if (
+        not isinstance(user, User)
+        or ticket.user_id != user.pk
+        or not constant_time_compare(ticket.session, tickets.session_digest(session_key))
+    ):
+        raise Refused("The ticket was made for another person or another sign-in.")
+    if not can(user, Permission.STORAGE):
+        record(user=user, action=f"volume.{way}", target_kind="volume", target_id="", target_name="", refused=True)
+        raise Refused(f"You may not {Permission.STORAGE.label}.")
+    return user, ticket

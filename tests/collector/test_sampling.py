@@ -1,0 +1,181 @@
+"""Counters become figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import orjson
+import pytest
+
+from hosts.collector import sampling
+from hosts.collector.sampling import Round, Sampler
+from vmdash.live.messages import Tick
+from vmdash.virt import stats
+from vmdash.virt.connection import HostConnection
+from vmdash.virt.errors import CallUnsupported
+from vmdash.virt.guest import Guest
+from vmdash.virt.node import CpuTimes, MemoryUse, NodeCpuStats, NodeMemoryStats
+from vmdash.virt.stats import GuestStats
+
+S = 1_000_000_000
+
+
+def reading(
+    uuid: str, cpu_s: float = 0, delay_s: float = 0, *, vcpus: int = 2, more: Mapping[str, object] | None = None
+) -> GuestStats:
+    """A reading of `domstats`: `delay_s` is the first vCPU's, the others never wait."""
+    raw: dict[str, Any] = {"state.state": 1, "state.reason": 1, "cpu.time": int(cpu_s * S)}
+    raw |= {"vcpu.current": vcpus, "vcpu.maximum": vcpus}
+    for number in range(vcpus):
+        raw |= {f"vcpu.{number}.state": 1, f"vcpu.{number}.time": 0, f"vcpu.{number}.delay": 0}
+    raw["vcpu.0.delay"] = int(delay_s * S)
+    return GuestStats(uuid, f"name-of-{uuid}", {**raw, **(more or {})})
+
+
+class FakeHost:
+    """Tells what the test wants it to; time passes only when the test says so."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        self.guests: list[GuestStats] = []
+        self.rest: list[GuestStats] = []
+        self.busy_s = self.idle_s = 0.0
+        self.supported = True
+        self.history: list[tuple[Any, ...]] = []
+        node = SimpleNamespace(cpu_stats=self._cpu_stats, memory_stats=self._memory_stats)
+        connection = cast(HostConnection, SimpleNamespace(name="kvm1", node=node))
+        history = SimpleNamespace(
+            guest=lambda *told: self.history.append(told), node=lambda *told: self.history.append(told)
+        )
+        self.sampler = Sampler(connection, 7, history)
+        monkeypatch.setattr(sampling, "time", SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now))
+        monkeypatch.setattr(stats, "fast", lambda _: self._told(self.guests))
+        monkeypatch.setattr(stats, "slow", lambda _, guests: self.rest)
+
+    def _told(self, answer: Any) -> Any:
+        if not self.supported:
+            raise CallUnsupported("not here")
+        return answer
+
+    def _cpu_stats(self) -> NodeCpuStats:
+        return cast(
+            NodeCpuStats, self._told(NodeCpuStats(CpuTimes(-1, int(self.busy_s * S), 0, int(self.idle_s * S), 0)))
+        )
+
+    def _memory_stats(self) -> NodeMemoryStats:
+        return NodeMemoryStats(MemoryUse(-1, 1000, 100, 50, 150), ())
+
+    def fast(
+        self, *guests: GuestStats, after_s: float = 0, active: Mapping[str, str] | None = None
+    ) -> tuple[Round, Tick]:
+        self.now += after_s
+        self.guests = list(guests)
+        done = self.sampler.fast(2, 5, active or {})
+        return done, orjson.loads(done.tick)
+
+    def slow(self, rest: Sequence[GuestStats], after_s: float = 0) -> None:
+        self.now += after_s
+        self.rest = list(rest)
+        self.sampler.slow(cast(Sequence[Guest], ["handles"]))
+
+
+@pytest.fixture
+def host(monkeypatch: pytest.MonkeyPatch) -> FakeHost:
+    return FakeHost(monkeypatch)
+
+
+def test_the_first_round_knows_who_runs_but_no_rates(host: FakeHost) -> None:
+    done, tick = host.fast(reading("a"))
+
+    assert done.statuses is not None
+    assert done.statuses["a"].words == "running: booted"
+    assert (tick["host"], tick["interval_ms"], tick["at"]) == (7, 2000, 1_000_000)
+    assert set(tick["guests"]["a"].values()) == {None}
+    assert (tick["sample"]["running"], tick["sample"]["guests"], tick["sample"]["cpu"]) == (1, 5, None)
+
+
+def test_cpu_is_percent_of_the_guest_s_vcpus_and_steal_their_mean_and_worst(host: FakeHost) -> None:
+    host.fast(reading("a", 10, 5))
+
+    _, tick = host.fast(reading("a", 11, 5.8), after_s=2)
+
+    sample = tick["guests"]["a"]
+    assert (sample["cpu"], sample["steal"], sample["steal_max"]) == (25.0, 20.0, 40.0)
+
+
+def test_a_counter_that_began_anew_gives_no_figure_instead_of_a_wrong_one(host: FakeHost) -> None:
+    host.fast(reading("a", 10, 5))
+
+    _, tick = host.fast(reading("a", 1, 0), after_s=2)
+
+    assert set(tick["guests"]["a"].values()) == {None}
+
+
+def test_the_host_s_steal_is_that_of_all_vcpus_together(host: FakeHost) -> None:
+    host.fast(reading("a"), reading("b", vcpus=6))
+    host.busy_s, host.idle_s = 3, 1
+
+    _, tick = host.fast(reading("a", delay_s=1), reading("b", delay_s=0.6, vcpus=6), after_s=2)
+
+    assert tick["sample"]["steal"] == 10.0
+    assert tick["sample"]["cpu"] == 75.0
+
+
+def test_the_pulse_names_the_five_worst_above_one_percent(host: FakeHost) -> None:
+    def many(seconds: float) -> list[GuestStats]:
+        return [reading(str(n), delay_s=seconds * n / 10, vcpus=1) for n in range(8)]
+
+    host.fast(*many(0))
+
+    done, _ = host.fast(*many(1), after_s=1)
+
+    worst = orjson.loads(done.pulse)["worst"]
+    assert worst[0] == ["7", "name-of-7", 70.0]
+    assert [uuid for uuid, _, _ in worst] == ["7", "6", "5", "4", "3"]
+
+
+def test_memory_disks_and_network_come_from_the_slow_tier_with_their_own_time(host: FakeHost) -> None:
+    more = {"block.count": 2, "block.0.name": "vda", "block.1.name": "vdb", "net.count": 1, "net.0.name": "vnet0"}
+    more |= {"balloon.current": 900, "balloon.available": 800, "balloon.usable": 600, "balloon.rss": 700}
+    before = {"block.0.rd.bytes": 0, "block.1.rd.bytes": 0, "block.0.wr.bytes": 0}
+    after = {"block.0.rd.bytes": 4000, "block.1.rd.bytes": 500, "block.0.wr.bytes": 10}
+    host.fast(reading("a"))
+    host.slow([reading("a", more={**more, **before, "net.0.rx.bytes": 0, "net.0.tx.bytes": 9})])
+
+    host.slow([reading("a", more={**more, **after, "net.0.rx.bytes": 70, "net.0.tx.bytes": 0})], after_s=10)
+
+    _, tick = host.fast(reading("a"), after_s=2)
+    sample = tick["guests"]["a"]
+    assert (sample["mem"], sample["rss"]) == (200, 700)
+    assert (sample["rd"], sample["wr"], sample["rx"], sample["tx"]) == (450, 1, 7, None)
+    assert (sample["slow_at"], tick["at"]) == (1_010_000, 1_012_000)
+    assert len(host.history) == 2
+
+
+def test_memory_of_the_host_is_without_buffers_and_cache(host: FakeHost) -> None:
+    host.sampler.node()
+
+    _, tick = host.fast()
+
+    assert (tick["sample"]["mem"], tick["sample"]["mem_total"]) == (700, 1000)
+
+
+def test_a_guest_that_stopped_is_forgotten(host: FakeHost) -> None:
+    host.fast(reading("a", 10))
+    host.fast()
+
+    _, tick = host.fast(reading("a", 11), after_s=2)
+
+    assert tick["guests"]["a"]["cpu"] is None
+
+
+def test_a_driver_without_statistics_is_asked_once_and_shows_who_runs(host: FakeHost) -> None:
+    host.supported = False
+
+    done, tick = host.fast(active={"a": "web1"})
+
+    assert done.statuses is None
+    assert list(tick["guests"]) == ["a"]
+    assert host.sampler.lacks == {"guest statistics", "CPU statistics"}

@@ -1,0 +1,132 @@
+"""The survey of a host's storage: pools and volumes are soon as they are there."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from hosts.collector import survey as survey_module
+from hosts.collector.inventory import PoolSeen, StorageSilent
+from hosts.collector.survey import Survey
+from hosts.collector.writer import Lease, Write
+from hosts.models import Host
+from storage.models import Pool, Volume
+from storage.services import pool_changed
+from tests.collector.process import CollectorProcess
+from tests.collector.waiting import AddHost
+from tests.libvirtd import TestDriverHost
+from tests.polling import poll, poll_async
+from vmdash.virt import eventloop
+from vmdash.virt.pool import Pool as LivePool
+from vmdash.virt.xml.pool import PoolSpec
+from vmdash.virt.xml.volume import VolumeDefinition, VolumeSpec
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def watched(collector: CollectorProcess, add_host: AddHost, libvirtd: TestDriverHost) -> Host:
+    """A host with the test driver's pool "default-pool", surveyed once."""
+    host = add_host(libvirtd, name="kvm1")
+    poll(lambda: Pool.objects.filter(name="default-pool").exists(), 15, "the first survey")
+    return host
+
+
+@pytest.fixture
+def live_pool(libvirtd: TestDriverHost) -> Iterator[LivePool]:
+    """A second pool on the host, defined and stopped."""
+    pool = libvirtd.connection.define_pool(PoolSpec("images", "dir", path="/images").to_xml())
+    yield pool
+    if pool.facts().state != "inactive":
+        pool.stop()
+    pool.undefine()
+
+
+def wait_for_pool(name: str, **columns: object) -> Pool:
+    found = poll(lambda: Pool.objects.filter(name=name, **columns).first(), 10, f"{name} with {columns}")
+    assert found
+    return found
+
+
+def test_pools_are_found_with_their_facts(watched: Host) -> None:
+    pool = wait_for_pool("default-pool")
+
+    assert (pool.host, pool.type, pool.state, pool.path) == (watched, "dir", "running", "/default-pool")
+    assert pool.capacity_bytes >= pool.available_bytes > 0
+    assert "<pool" in pool.xml
+    poll(lambda: Host.objects.get().pools, what="the pools on the host's page")
+
+
+def test_pools_that_are_defined_started_stopped_and_undefined_are_followed(
+    watched: Host, libvirtd: TestDriverHost
+) -> None:
+    live = libvirtd.connection.define_pool(PoolSpec("images", "dir", path="/images").to_xml())
+    wait_for_pool("images", state="inactive")
+    live.start()
+    wait_for_pool("images", state="running")
+    live.stop()
+    wait_for_pool("images", state="inactive")
+    live.undefine()
+
+    poll(lambda: not Pool.objects.filter(name="images").exists(), what="the pool to be gone")
+
+
+def test_a_volume_is_seen_when_a_job_asks_for_its_pool_to_be_read(watched: Host, live_pool: LivePool) -> None:
+    live_pool.start()
+    pool = wait_for_pool("images", state="running")
+    volume = live_pool.create_volume(VolumeSpec("web1.qcow2", 1024**3, backing_path="/images/base.qcow2"))
+
+    pool_changed(watched.pk, pool.uuid)
+
+    row = poll(lambda: Volume.objects.filter(pool=pool).first(), 10, "the volume")
+    assert row
+    assert (row.name, row.path, row.capacity_bytes) == ("web1.qcow2", "/images/web1.qcow2", 1024**3)
+    assert row.backing_path == "/images/base.qcow2"
+    volume.delete()
+    pool_changed(watched.pk)
+    poll(lambda: not Volume.objects.filter(pool=pool).exists(), 10, "the volume to be gone")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async def asked() -> bool:
+        return condition()
+
+    await poll_async(asked)
+
+
+async def test_a_pool_that_hangs_is_said_to_and_read_when_it_answers_again(
+    libvirtd: TestDriverHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submitted: list[Write] = []
+    answers = threading.Event()
+
+    class Notes:
+        def submit(self, lease: Lease, *writes: Write) -> None:
+            submitted.extend(writes)
+
+    def slow(pool: LivePool) -> Iterator[VolumeDefinition]:
+        answers.wait(20)
+        yield from ()
+
+    monkeypatch.setattr(survey_module, "_volumes", slow)
+    monkeypatch.setattr(survey_module, "DEADLINE_S", 1)
+    monkeypatch.setattr(survey_module, "PAUSE_S", 0.1)
+    host = Host(pk=1, name="kvm1", driver="test", transport="tcp", address="127.0.0.1", port=libvirtd.port)
+    host.path = "/default"
+    eventloop.start_thread()
+    survey = Survey(host, Lease(1, 1), Notes())  # type: ignore[arg-type]
+    survey.host_is_up(True)
+    task = asyncio.create_task(survey.run())
+    try:
+        await until(lambda: any(isinstance(one, StorageSilent) for one in submitted))
+        (silent,) = [one for one in submitted if isinstance(one, StorageSilent)]
+        assert "pool default-pool" in silent.words
+        answers.set()
+        await until(lambda: any(isinstance(one, PoolSeen) and one.volumes == () for one in submitted))
+    finally:
+        answers.set()
+        task.cancel()
+        await asyncio.wait([task])

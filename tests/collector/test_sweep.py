@@ -1,0 +1,75 @@
+"""Reading all guests of a host anew."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from unittest.mock import Mock
+from uuid import uuid4
+
+import pytest
+from pytest_django import Settings
+
+from hosts.collector.agents import Agents
+from hosts.collector.guests import GuestWatch
+from hosts.collector.inventory import GuestSeen, HostSwept, Observation
+from hosts.collector.lane import Lane
+from tests.collector.seen import facts
+from vmdash.virt.connection import HostConnection
+from vmdash.virt.errors import HypervisorError
+from vmdash.virt.guest import GuestFacts
+from vmdash.virt.inventory import UnreadGuest
+
+GOOD, BAD = uuid4(), uuid4()
+Told = list[Observation]
+MakeWatch = Callable[[Callable[[], Iterator[GuestFacts | UnreadGuest]]], tuple[GuestWatch, Told]]
+
+
+@pytest.fixture
+async def watch_of() -> AsyncIterator[MakeWatch]:
+    """The watch over a host that has what it is given, and what the watch hands over."""
+    lane = Lane("kvm1", deadline_s=5)
+
+    def make(inventory: Callable[[], Iterator[GuestFacts | UnreadGuest]]) -> tuple[GuestWatch, Told]:
+        told: Told = []
+        connection = Mock(spec=HostConnection, inventory=inventory)
+        return GuestWatch("kvm1", connection, lane, told.append, Mock(spec=Agents)), told
+
+    yield make
+    await lane.finish(lambda: None)
+
+
+async def sweep(watch: GuestWatch) -> None:
+    watch.take(await watch.begin_sweep())
+    due = watch.duties()[2]
+    while due.due() == 0:
+        await due.step()
+
+
+async def test_a_guest_that_cannot_be_read_stays_and_the_others_are_read(watch_of: MakeWatch) -> None:
+    def inventory() -> Iterator[GuestFacts | UnreadGuest]:
+        yield UnreadGuest(str(BAD), HypervisorError.because("read broken", "kvm1"))
+        yield facts(GOOD)
+
+    watch, told = watch_of(inventory)
+    await sweep(watch)
+
+    assert [one.uuid for one in told if isinstance(one, GuestSeen)] == [str(GOOD)]
+    (swept,) = [one for one in told if isinstance(one, HostSwept)]
+    assert swept.uuids == {str(GOOD), str(BAD)}
+
+
+async def test_a_slow_host_is_swept_less_often(watch_of: MakeWatch, settings: Settings) -> None:
+    """Half of the time at most, however many steps the sweep takes."""
+    settings.SWEEP_INTERVAL_S = 0.01
+    each_s, number = 0.04, 5
+
+    def slowly() -> Iterator[GuestFacts | UnreadGuest]:
+        for _ in range(number):
+            time.sleep(each_s)
+            yield facts(uuid4())
+
+    watch, _ = watch_of(slowly)
+    await sweep(watch)
+
+    assert watch.duties()[2].due() - time.monotonic() > each_s * number * 0.8

@@ -1,0 +1,64 @@
+"""What is too old goes, and nothing else."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+from pytest_django import Settings
+
+from domains.models import Domain
+from tests.factories import DomainFactory, JobFactory
+from vmdash.access.audit import record
+from vmdash.access.models import AuditEntry
+from vmdash.celery import app
+from vmdash.jobs.models import Job
+from vmdash.main import cleanup
+
+pytestmark = pytest.mark.django_db
+
+
+def ago(days: float) -> dict[str, object]:
+    return {"state": "succeeded", "finished_at": timezone.now() - timedelta(days=days)}
+
+
+def test_guests_that_have_been_gone_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cleanup, "_AT_ONCE", 2)
+    for days in (29, 31, 32, 33):
+        DomainFactory.create(name=f"gone{days}", gone_at=timezone.now() - timedelta(days=days))
+    DomainFactory.create(name="here")
+    cleanup.clean_up()
+    assert set(Domain.objects.values_list("name", flat=True)) == {"gone29", "here"}
+
+
+def test_jobs_by_their_age_and_kind(settings: Settings) -> None:
+    settings.JOB_RETENTION_DAYS = 90
+    kept = [
+        JobFactory.create(**ago(89)),
+        JobFactory.create(kind="console.open", **ago(6)),
+        JobFactory.create(created_at=timezone.now() - timedelta(days=100)),
+    ]
+    JobFactory.create(**ago(91))
+    JobFactory.create(kind="console.open", **ago(8))
+    cleanup.clean_up()
+    assert set(Job.objects.all()) == set(kept)
+
+
+def test_sessions_that_have_ended_but_no_audit_entries() -> None:
+    now = timezone.now()
+    for name, end in (("old", now - timedelta(days=1)), ("new", now + timedelta(days=1))):
+        Session.objects.create(session_key=name, session_data="", expire_date=end)
+    record(user=None, action="sign_in")
+    AuditEntry.objects.update(at=now - timedelta(days=5000))
+    cleanup.clean_up()
+    assert list(Session.objects.values_list("session_key", flat=True)) == ["new"]
+    assert AuditEntry.objects.exists()
+
+
+def test_the_scheduler_asks_for_it_daily() -> None:
+    app.loader.import_default_modules()
+    entry = app.conf.beat_schedule["clean-up"]
+    assert entry["schedule"] == 24 * 3600
+    assert entry["task"] in app.tasks

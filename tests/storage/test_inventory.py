@@ -1,0 +1,155 @@
+"""What the survey saw, written down: only what differs, and never against what a job knows better."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from django.utils import timezone
+
+from hosts.collector.inventory import Outcome, PoolSeen, PoolsSwept, StorageObservation, StorageSilent
+from hosts.models import Host
+from storage.inventory import DatabaseStorage, forget_volume, record_volume
+from storage.models import Pool, Storage, Volume
+from tests.factories import HostFactory, PoolFactory, VolumeFactory
+from vmdash.virt.pool import PoolFacts, PoolState
+from vmdash.virt.xml.volume import VolumeDefinition
+
+pytestmark = pytest.mark.django_db
+
+GIB = 1024**3
+FACTS = PoolFacts(
+    uuid=str(uuid4()),
+    name="default",
+    type="dir",
+    state=PoolState.RUNNING,
+    persistent=True,
+    autostart=True,
+    capacity_bytes=100 * GIB,
+    allocation_bytes=30 * GIB,
+    available_bytes=70 * GIB,
+    target_path="/images",
+)
+WEB1 = VolumeDefinition(
+    "web1.qcow2",
+    "/images/web1.qcow2",
+    "/images/web1.qcow2",
+    "file",
+    "qcow2",
+    10 * GIB,
+    GIB,
+    "/images/base.qcow2",
+    "qcow2",
+    False,
+)
+WEB2 = replace(WEB1, name="web2.qcow2", key="/images/web2.qcow2", path="/images/web2.qcow2")
+
+
+def seen(facts: PoolFacts = FACTS, *volumes: VolumeDefinition, ago_s: float = 0) -> PoolSeen:
+    return PoolSeen(facts, timezone.now() - timedelta(seconds=ago_s), volumes)
+
+
+def record(host: Host, *observations: StorageObservation) -> Outcome:
+    return DatabaseStorage().record([(host, one) for one in observations])
+
+
+def test_pools_and_volumes_are_written_and_pages_are_told() -> None:
+    host = HostFactory.create(name="kvm1")
+
+    outcome = record(host, seen(FACTS, WEB1, WEB2))
+
+    pool = Pool.objects.get()
+    assert (pool.name, pool.path, pool.autostart, pool.available_bytes) == ("default", "/images", True, 70 * GIB)
+    assert [volume.name for volume in pool.volumes.all()] == ["web1.qcow2", "web2.qcow2"]
+    assert pool.volumes.get(name="web1.qcow2").backing_path == "/images/base.qcow2"
+    [(to, message)] = outcome.messages
+    assert to == ["fleet", f"host.{host.pk}"]
+    assert message == {"type": "storage", "host": host.pk, "pools": [FACTS.uuid]}
+
+
+def test_only_the_age_is_written_when_nothing_changed() -> None:
+    host = HostFactory.create()
+    record(host, seen(FACTS, WEB1, ago_s=60))
+    before = Volume.objects.get().changed_at
+
+    outcome = record(host, seen(FACTS, WEB1))
+
+    assert outcome.messages == []
+    assert Volume.objects.get().changed_at == before
+    assert Pool.objects.get().seen_at > before
+
+
+def test_what_changed_and_what_is_gone_is_written() -> None:
+    host = HostFactory.create()
+    record(host, seen(FACTS, WEB1, WEB2, ago_s=60))
+
+    outcome = record(host, seen(FACTS, replace(WEB1, allocation_bytes=2 * GIB)))
+
+    volume = Volume.objects.get()
+    assert (volume.name, volume.allocation_bytes) == ("web1.qcow2", 2 * GIB)
+    assert outcome.messages
+
+
+def test_a_pool_that_the_host_has_no_more_goes_with_its_volumes() -> None:
+    host = HostFactory.create()
+    record(host, seen(FACTS, WEB1))
+    other = PoolFactory.create()
+
+    record(host, PoolsSwept(frozenset(), timezone.now()))
+
+    assert list(Pool.objects.all()) == [other]
+    assert not Volume.objects.exists()
+
+
+def test_facts_alone_leave_volumes_and_their_age_as_they_are() -> None:
+    host = HostFactory.create()
+    record(host, seen(FACTS, WEB1, ago_s=60))
+    age = Pool.objects.get().seen_at
+
+    record(host, PoolSeen(replace(FACTS, available_bytes=GIB), timezone.now()))
+
+    pool = Pool.objects.get()
+    assert (pool.available_bytes, pool.seen_at, pool.volumes.count()) == (GIB, age, 1)
+
+
+def test_a_survey_that_began_earlier_does_not_undo_what_a_job_wrote() -> None:
+    pool = PoolFactory.create(uuid=UUID(FACTS.uuid), name="default")
+    VolumeFactory.create(pool=pool, name="old.qcow2", changed_at=timezone.now() - timedelta(hours=1))
+    record_volume(pool, WEB1)
+
+    record(pool.host, seen(FACTS, ago_s=5))
+
+    assert [volume.name for volume in Volume.objects.all()] == ["web1.qcow2"]
+    forget_volume(pool, "web1.qcow2")
+    assert not Volume.objects.exists()
+
+
+def test_a_pool_that_does_not_answer_keeps_its_volumes_and_says_so_until_it_does() -> None:
+    host = HostFactory.create()
+    record(host, seen(FACTS, WEB1))
+
+    record(host, StorageSilent("kvm1 has not answered for 60 s.", FACTS.uuid))
+    assert Pool.objects.get().trouble == "kvm1 has not answered for 60 s."
+    assert Volume.objects.count() == 1
+
+    record(host, seen(FACTS, WEB1))
+    assert Pool.objects.get().trouble == ""
+
+
+def test_pools_of_several_hosts_with_the_same_network_source_are_one_storage() -> None:
+    first, second, third = HostFactory.create_batch(3)
+    nfs = replace(FACTS, type="netfs", source="nfs1:/export/vms")
+
+    record(first, seen(nfs))
+    assert not Storage.objects.exists()
+    record(second, seen(nfs))
+    record(third, seen(replace(nfs, source="nfs1:/export/other")))
+
+    storage = Storage.objects.get()
+    assert (storage.name, storage.evidence) == ("nfs1:/export/vms", "source")
+    assert {pool.host for pool in storage.pools.all()} == {first, second}
+
+    record(second, seen(replace(nfs, source="nfs2:/export/vms")))
+    assert not Storage.objects.exists()

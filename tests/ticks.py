@@ -1,0 +1,65 @@
+"""Figures in the live cache, as a collector would have written them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from domains.models import Domain
+from hosts.models import Host
+from vmdash.live.messages import GuestSample, HostSample, Tick
+from vmdash.live.publish import encode
+from vmdash.live.redis import client, tick_key
+
+INTERVAL_MS = 20_000
+"""Long, so that a slow test machine does not make figures old."""
+OLD_S = 300
+
+
+def guest_sample(*, cpu: float | None = 20.0, steal: float | None = 0.0, mem: int | None = 1024) -> GuestSample:
+    return {
+        "cpu": cpu,
+        "steal": steal,
+        "steal_max": steal,
+        "mem": mem,
+        "rss": 2048,
+        "rd": 10,
+        "wr": 20,
+        "rx": 30,
+        "tx": 40,
+        "slow_at": None,
+    }
+
+
+def host_sample(*, cpu: float | None = 40.0, steal: float | None = 0.0, running: int = 1) -> HostSample:
+    return {
+        "cpu": cpu,
+        "steal": steal,
+        "mem": 4 * 1024**2,
+        "mem_total": 16 * 1024**2,
+        "running": running,
+        "guests": running,
+        "slow_at": None,
+    }
+
+
+def write_tick(
+    host: Host,
+    guests: Mapping[Domain, GuestSample] | None = None,
+    *,
+    sample: HostSample | None = None,
+    age_s: float = 0,
+    interval_ms: int = INTERVAL_MS,
+) -> Tick:
+    """A round over `host` that ended `age_s` ago, with these guests running."""
+    figures = {str(guest.pk): one for guest, one in (guests or {}).items()}
+    tick: Tick = {
+        "type": "tick",
+        "host": host.pk,
+        "at": int((time.time() - age_s) * 1000),
+        "interval_ms": interval_ms,
+        "sample": sample or host_sample(running=len(figures)),
+        "guests": figures,
+    }
+    client().set(tick_key(host.pk), encode(tick))
+    return tick

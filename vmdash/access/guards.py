@@ -1,0 +1,53 @@
+"""The first line of a view: who may come in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponseBase
+
+from vmdash.access.roles import Permission, can
+
+if TYPE_CHECKING:
+    from vmdash.access.models import User
+
+P = ParamSpec("P")
+
+
+class SignedInRequest(HttpRequest):
+    """For annotations: what a view with `@allow` gets. A permission implies a person."""
+
+    user: User
+
+
+View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
+GuardedView = Callable[Concatenate[SignedInRequest, P], HttpResponseBase]
+
+
+def check(request: HttpRequest, permission: Permission, obj: Model | None = None) -> None:
+    """Refuse with 403 and the reason in words.
+
+    Raises:
+        PermissionDenied: the signed-in person lacks `permission`.
+    """
+    if not can(request.user, permission, obj):
+        raise PermissionDenied(f"You may not {permission.label}.")
+
+
+def allow(permission: Permission) -> Callable[[GuardedView[P]], View[P]]:
+    """Decorate a view that needs `permission`; what is about one object calls `check` as well."""
+
+    def decorate(view: GuardedView[P]) -> View[P]:
+        @wraps(view)
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            check(request, permission)
+            return view(cast(SignedInRequest, request), *args, **kwargs)
+
+        guarded.permission = permission  # type: ignore[attr-defined]  # read by the access test
+        return guarded
+
+    return decorate

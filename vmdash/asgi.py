@@ -1,0 +1,24 @@
+"""The web process: pages by Django, live updates by Channels."""
+
+import os
+import warnings
+
+from channels.auth import AuthMiddlewareStack
+from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.security.websocket import AllowedHostsOriginValidator
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vmdash.settings")
+pages = get_asgi_application()
+
+from vmdash.live.routing import websocket_urls  # noqa: E402  (needs the loaded app registry)
+
+# WhiteNoise reads files block by block in a thread, which is meant: they are small.
+warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
+
+application = ProtocolTypeRouter(
+    {
+        "http": pages,
+        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urls))),  # type: ignore[arg-type]  # the stubs want their own class
+    }
+)

@@ -1,0 +1,39 @@
+"""The Celery application. Its one task for work is `vmdash.jobs.tasks.run_job`.
+
+    celery -A vmdash.celery worker -P threads -c 64 -Q actions -n actions@%h    # short: start, stop, consoles
+    celery -A vmdash.celery worker -P threads -c 16 -Q jobs -n jobs@%h          # long: host tests, migrations, clones
+    celery -A vmdash.celery beat
+
+Threads and not processes: jobs spend their time waiting for hosts and guests, and one process of 64 threads takes the
+memory of one. libvirt calls release Python's lock. Time limits are kept by `vmdash.jobs.liveness`.
+"""
+
+import os
+
+from celery import Celery
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vmdash.settings")
+# Django's checks would load every page into each worker. `manage.py` runs them.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "yes")
+
+app = Celery("vmdash")
+app.conf.update(
+    broker_url=settings.REDIS_URL,
+    broker_connection_retry_on_startup=True,
+    broker_transport_options={"visibility_timeout": 3600},
+    task_ignore_result=True,
+    task_serializer="json",
+    accept_content=["json"],
+    task_acks_late=True,
+    task_reject_on_worker_lost=True,
+    task_default_queue="jobs",
+    worker_prefetch_multiplier=1,
+    worker_hijack_root_logger=False,
+    timezone=settings.TIME_ZONE,
+    beat_schedule={
+        "clean-up": {"task": "vmdash.main.tasks.clean_up", "schedule": 24 * 3600, "options": {"queue": "jobs"}},
+        "recover": {"task": "vmdash.jobs.tasks.recover", "schedule": 10, "options": {"queue": "actions"}},
+    },
+)
+app.autodiscover_tasks(["vmdash.jobs", "vmdash.main"])

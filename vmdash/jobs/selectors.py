@@ -1,0 +1,163 @@
+"""Reading jobs for pages."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils import timezone
+
+from vmdash import formats
+from vmdash.jobs.models import Job, JobQuerySet
+from vmdash.jobs.services import is_cancellable, may_cancel, may_retry
+
+if TYPE_CHECKING:
+    from vmdash.access.models import User
+
+UNFINISHED = "unfinished"
+"""A choice of the filter, beside the states."""
+
+UNTOLD = ("console.open",)
+"""Kinds whose page tells itself how they ended."""
+
+_LOOKS = {
+    Job.State.QUEUED: ("busy", "job"),
+    Job.State.RUNNING: ("busy", "job"),
+    Job.State.SUCCEEDED: ("ok", "done"),
+    Job.State.FAILED: ("bad", "crashed"),
+    Job.State.CANCELLED: ("off", "force"),
+    Job.State.LOST: ("warn", "warning"),
+    Job.State.RECONCILED: ("warn", "warning"),
+}
+
+
+MOST_IN_TRAY = 12
+ENDED_LATELY = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """A job as pages show it."""
+
+    job: Job
+    tone: str
+    """A class of static/css/components.css."""
+    icon: str
+    lasted: timedelta | None
+    """From its start to its end, or to now; None before its start."""
+    may_cancel: bool
+    """Whether this person may cancel it now."""
+    may_retry: bool
+    children: list[JobRow] = field(default_factory=list)
+    """The jobs that it is made of, where the page folds them under it."""
+
+    @property
+    def lasted_words(self) -> str:
+        return formats.UNKNOWN if self.lasted is None else formats.duration(self.lasted)
+
+    @property
+    def is_active(self) -> bool:
+        return self.job.state in Job.UNFINISHED
+
+    @property
+    def percent(self) -> int | None:
+        """How much of it is done; None when that is not known."""
+        return self.job.progress_percent
+
+    @property
+    def moved(self) -> str:
+        """ "1.5 GiB of 2 GiB · 120 MiB/s · 4 s left"; static/js/job-progress.js says the same."""
+        job = self.job
+        parts = []
+        if job.total_bytes is not None:
+            parts.append(f"{formats.size(job.done_bytes)} of {formats.size(job.total_bytes)}")
+        if job.rate_bytes_per_s is not None:
+            parts.append(formats.per_second(job.rate_bytes_per_s))
+        if job.seconds_left is not None:
+            parts.append(f"{formats.duration(timedelta(seconds=job.seconds_left))} left")
+        return " · ".join(parts)
+
+    @property
+    def happens(self) -> str:
+        """What it does, what it waits for, or why it failed."""
+        return self.job.error or self.job.phase or self.job.waiting_for
+
+    @property
+    def parts(self) -> str:
+        """How its parts are: "2 running, 9 done"."""
+        counts = Counter(row.job.state_words for row in self.children)
+        return ", ".join(f"{count} {words}" for words, count in counts.items())
+
+
+@dataclass(frozen=True, slots=True)
+class Tray:
+    """One person's jobs of the moment."""
+
+    active: list[JobRow]
+    ended: list[JobRow]
+    others: int
+    """Unfinished jobs of other people, for those who may see them."""
+
+
+def job_row(job: Job, user: User, children: Iterable[Job] = ()) -> JobRow:
+    tone, icon = _LOOKS[Job.State(job.state)]
+    lasted = (job.finished_at or timezone.now()) - job.started_at if job.started_at else None
+    return JobRow(
+        job,
+        tone,
+        icon,
+        lasted,
+        may_cancel=is_cancellable(job) and may_cancel(job, user),
+        may_retry=may_retry(job, user),
+        children=[job_row(child, user) for child in children],
+    )
+
+
+def job_rows(jobs: Iterable[Job], user: User, *, folded: bool) -> list[JobRow]:
+    """Rows in the same order; `folded`: each with the jobs that it is made of, for one more query."""
+    found = list(jobs)
+    children: dict[UUID | None, list[Job]] = defaultdict(list)
+    if folded:
+        for child in Job.objects.visible_to(user).filter(parent__in=found).order_by("created_at"):
+            children[child.parent_id].append(child)
+    return [job_row(job, user, children[job.pk]) for job in found]
+
+
+def tray(user: User) -> Tray:
+    """What `user` asked for and lasts or has just ended. Three queries."""
+    mine = Job.objects.visible_to(user).filter(requested_by=user)
+    ended = mine.filter(finished_at__gt=timezone.now() - ENDED_LATELY, parent=None).exclude(kind__in=UNTOLD)
+    others = Job.objects.visible_to(user).unfinished().exclude(requested_by=user)
+    return Tray(
+        active=[job_row(job, user) for job in mine.unfinished()[:MOST_IN_TRAY]],
+        ended=[job_row(job, user) for job in ended.order_by("-finished_at")[:MOST_IN_TRAY]],
+        others=others.count(),
+    )
+
+
+def jobs_for(user: User, *, state: str = "", kind: str = "", target: str = "", person: str = "") -> JobQuerySet:
+    """The jobs that `user` may see, newest first.
+
+    `state` is a `Job.State` or `UNFINISHED`; `kind` the name of one; `target` a guest's UUID, a part of a guest's or
+    host's name, or the whole name of the host it happens on; `person` a user name. Empty ones do not restrict. Without
+    any, parts of other jobs are left out: they are shown under these.
+    """
+    jobs = Job.objects.visible_to(user).select_related("parent")
+    if not (state or kind or target or person):
+        return jobs.filter(parent=None)
+    if state == UNFINISHED:
+        jobs = jobs.unfinished()
+    elif state:
+        jobs = jobs.filter(state=state)
+    if kind:
+        jobs = jobs.filter(kind=kind)
+    if target:
+        jobs = jobs.filter(Q(target_id=target) | Q(target_name__icontains=target) | Q(host_name=target))
+    if person:
+        jobs = jobs.filter(requested_by_name=person)
+    return jobs

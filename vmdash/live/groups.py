@@ -1,0 +1,29 @@
+"""Names of the Channels groups, and which topic of a browser leads to which group.
+
+A browser names topics (`fleet`, `host:3`, `guest:UUID`, `jobs`); the server decides.
+"""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+FLEET = "fleet"
+"""State changes of hosts and guests anywhere, and one summary per host per tick."""
+
+ALL_JOBS = "jobs"
+"""Every job, for those who may see everybody's."""
+
+
+def host(host_id: int) -> str:
+    """Everything about one host and its guests: the full tick, state changes."""
+    return f"host.{host_id}"
+
+
+def guest(uuid: UUID | str) -> str:
+    """What only the page of one guest wants: screen pictures."""
+    return f"guest.{uuid}"
+
+
+def jobs_of(user_id: int) -> str:
+    """The jobs that one person asked for."""
+    return f"jobs.{user_id}"

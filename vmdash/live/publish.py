@@ -1,0 +1,55 @@
+"""Sending a message to the browsers that follow a group. Encoded once, forwarded as it is."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import cast
+
+import orjson
+import redis
+from channels.layers import BaseChannelLayer, get_channel_layer
+
+from vmdash.live.messages import Message
+
+PATIENCE_S = 5
+
+
+def encode(message: Message) -> str:
+    """The JSON text that browsers get."""
+    return orjson.dumps(message).decode()
+
+
+async def publish(groups: Iterable[str], message: Message | str) -> None:
+    """Send to every browser in any of `groups`; `message` may be encoded already.
+
+    Costs about 0.1 ms a group; call it from one asyncio loop. Raises `redis.exceptions.RedisError`
+    when Redis is away.
+    """
+    layer = cast(BaseChannelLayer, get_channel_layer())
+    text = message if isinstance(message, str) else encode(message)
+    for group in groups:
+        await layer.group_send(group, {"type": "live.forward", "text": text})
+
+
+def publish_now(groups: Iterable[str], message: Message | str) -> None:
+    """The same from synchronous code: for jobs and views, not for the collector. At most `PATIENCE_S`.
+
+    All of a process is sent by one loop in a thread of its own, over one connection: ten times as fast as
+    `async_to_sync`, which makes a thread, a loop and a connection for each message.
+    """
+    sent = asyncio.run_coroutine_threadsafe(publish(list(groups), message), _loop())
+    try:
+        sent.result(timeout=PATIENCE_S)
+    except TimeoutError:
+        sent.cancel()
+        raise redis.TimeoutError("Redis does not take the message.") from None
+
+
+@lru_cache
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="publish", daemon=True).start()
+    return loop

@@ -1,0 +1,47 @@
+"""What is kept for a while, and what goes then. The audit trail stays."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from datetime import timedelta
+from importlib import import_module
+
+from django.conf import settings
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from domains.consoles.opening import CONSOLE_OPEN
+from domains.models import Domain
+from vmdash.jobs.models import Job
+
+log = logging.getLogger(__name__)
+
+GONE_GUESTS_DAYS = 30
+"""A guest that nobody defines any more gets its tags and history back when it appears again within this time."""
+CONSOLE_JOBS_DAYS = 7
+"""Opening a console is a job, too; the audit trail tells of it for longer."""
+_AT_ONCE = 500
+"""Rows a transaction: nobody waits long for the database."""
+
+
+def clean_up() -> None:
+    """Remove what is too old. Whatever ends it half-way, the next time goes on."""
+    import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+    now = timezone.now()
+    guests = _remove(Domain.objects.filter(gone_at__lt=now - timedelta(days=GONE_GUESTS_DAYS)))
+    old = Q(finished_at__lt=now - timedelta(days=settings.JOB_RETENTION_DAYS))
+    console = Q(kind=CONSOLE_OPEN.name, finished_at__lt=now - timedelta(days=CONSOLE_JOBS_DAYS))
+    jobs = _remove(Job.objects.filter(old | console).exclude(state__in=Job.UNFINISHED))
+    log.info("Cleaned up: %d guests that were gone, %d old jobs", guests, jobs)
+
+
+def _remove(rows: QuerySet[Domain] | QuerySet[Job]) -> int:
+    return sum(_batches(rows))
+
+
+def _batches(rows: QuerySet[Domain] | QuerySet[Job]) -> Iterator[int]:
+    """Removes some after the other, and gives their numbers."""
+    while keys := list(rows.order_by().values_list("pk", flat=True)[:_AT_ONCE]):
+        rows.model._default_manager.filter(pk__in=keys).delete()
+        yield len(keys)

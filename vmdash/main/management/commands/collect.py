@@ -1,0 +1,30 @@
+"""`manage.py collect`: watch the hosts, write down what they have, tell the browsers."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from domains.inventory import DatabaseInventory
+from hosts.collector.process import Collector
+from storage.inventory import DatabaseStorage
+
+
+class Command(BaseCommand):
+    help = (
+        "Watches the enabled hosts: states, figures, inventory. Several may run and share the hosts. "
+        "Ends with status 1 when a supervisor should start it anew."
+    )
+    requires_system_checks = []  # they would load every page; `run` makes them
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        # An event passes through three threads; each would wait for up to 5 ms while another one computes.
+        sys.setswitchinterval(0.0005)
+        sys.exit(asyncio.run(_collect()))
+
+
+async def _collect() -> int:
+    return await Collector(DatabaseInventory(), DatabaseStorage()).run()

@@ -1,0 +1,11 @@
+"""What the scheduler has done from time to time."""
+
+from __future__ import annotations
+
+from vmdash.celery import app
+from vmdash.main import cleanup
+
+
+@app.task(name="vmdash.main.tasks.clean_up", expires=3600)
+def clean_up() -> None:
+    cleanup.clean_up()

@@ -1,0 +1,267 @@
+"""The settings of vmdash. Each comes from the environment; README.md lists them all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import SplitResult, quote
+from zoneinfo import available_timezones
+
+import environ
+from cryptography.fernet import Fernet
+from csp.constants import NONE, SELF
+from django.core.exceptions import ImproperlyConfigured
+
+from vmdash import env
+from vmdash.lab.layout import Lab
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.text("VMDASH_DATA_DIR", str(BASE_DIR / "var"))).absolute()
+SECRETS_DIR = DATA_DIR / "secrets"
+RUNTIME_DIR = Path(env.text("VMDASH_RUNTIME_DIR", str(DATA_DIR / "run"))).absolute()
+"""Private files of running processes: materialised keys, SSH wrappers, tunnel sockets."""
+
+if DATA_DIR.exists():
+    env.private_directory(DATA_DIR)  # the database has sessions and password hashes
+DEBUG = env.boolean("VMDASH_DEBUG", False)
+SECRET_KEY = env.secret("VMDASH_SECRET_KEY", SECRETS_DIR)
+ENCRYPTION_KEYS = [
+    key.strip()
+    for key in env.secret("VMDASH_ENCRYPTION_KEYS", SECRETS_DIR, lambda: Fernet.generate_key().decode()).split(",")
+]
+"""Fernet keys for secrets at rest: the first encrypts, all decrypt."""
+for key in ENCRYPTION_KEYS:
+    try:
+        Fernet(key)
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            "VMDASH_ENCRYPTION_KEYS has a key that is none: write 32 random bytes in URL-safe base64, by commas."
+        ) from error
+
+_WS, _HTTP = {"ws", "wss"}, {"http", "https"}
+
+
+def _is_redis(url: SplitResult) -> bool:
+    return bool(url.hostname if url.scheme in {"redis", "rediss"} else url.scheme == "unix" and url.path)
+
+
+def _is_database(url: SplitResult) -> bool:
+    return url.scheme in {"postgres", "postgresql", "sqlite"} and len(url.path) > 1
+
+
+# --- where the processes meet -----------------------------------------------------------------
+WEB_LISTEN = env.listen("VMDASH_WEB_LISTEN", "127.0.0.1:8000")
+CONSOLE_LISTEN = env.listen("VMDASH_CONSOLE_LISTEN", "127.0.0.1:6080")
+CONSOLE_URL = env.url("VMDASH_CONSOLE_URL", "wss://NAME/console/", lambda url: url.scheme in _WS and url.hostname)
+"""The WebSocket address of the console gateway as a browser reaches it; empty: the page's own
+host name with the port of CONSOLE_LISTEN."""
+CONSOLE_SESSIONS = env.integer("VMDASH_CONSOLE_SESSIONS", 200, least=1, most=10_000)
+"""Consoles that may be open at once; each is a process of the gateway."""
+TRANSFER_LISTEN = env.listen("VMDASH_TRANSFER_LISTEN", "127.0.0.1:6081")
+TRANSFER_URL = env.text("VMDASH_TRANSFER_URL", "").rstrip("/")
+"""The address of the transfer gateway as a browser reaches it; empty: the page's own host name with the port of
+TRANSFER_LISTEN."""
+TRANSFERS = env.integer("VMDASH_TRANSFERS", 50, least=1, most=10_000)
+"""Uploads and downloads that may be under way at once; each is a thread of the gateway."""
+UPLOAD_PATIENCE_S = env.integer("VMDASH_UPLOAD_PATIENCE_S", 3600, least=10, most=604_800)
+"""An upload of which nothing comes for so long is ended, and what came is deleted."""
+REDIS_PORT = env.integer("VMDASH_REDIS_PORT", 6390, least=1, most=65535)
+TSDB_PORT = env.integer("VMDASH_TSDB_PORT", 8490, least=1, most=65535)
+REDIS_PASSWORD = env.secret("VMDASH_REDIS_PASSWORD", SECRETS_DIR)
+REDIS_URL = (
+    env.url("REDIS_URL", "redis://:PASSWORD@HOST:6379/0", _is_redis)
+    or f"redis://:{quote(REDIS_PASSWORD, safe='')}@127.0.0.1:{REDIS_PORT}/0"
+)
+TSDB_URL = (
+    env.url("VMDASH_TSDB_URL", "http://HOST:8428", lambda url: url.scheme in _HTTP and url.hostname)
+    or f"http://127.0.0.1:{TSDB_PORT}"
+)
+EMBEDDED_REDIS = not env.text("REDIS_URL", "")
+EMBEDDED_TSDB = not env.text("VMDASH_TSDB_URL", "")
+"""Embedded: `manage.py run` starts and stops a private process for it."""
+
+DATABASE_URL = (
+    env.url("DATABASE_URL", "postgres://USER:PASSWORD@HOST/NAME", _is_database)
+    or f"sqlite:///{DATA_DIR / 'vmdash.sqlite3'}"
+)
+DATABASES = {"default": environ.Env.db_url_config(DATABASE_URL)}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = {
+        # Writers wait for each other instead of failing; readers never wait (WAL).
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA cache_size=-16000;",
+    }
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+
+# --- moving guests ----------------------------------------------------------------------------
+MIGRATIONS_PER_HOST = env.integer("VMDASH_MIGRATIONS_PER_HOST", 2, least=1, most=64)
+"""So many guests at once may leave a host, and as many arrive; more would only slow each other down."""
+
+# --- collecting -------------------------------------------------------------------------------
+FAST_INTERVAL_S = env.integer("VMDASH_FAST_INTERVAL_S", 2, least=1, most=3600)
+SLOW_INTERVAL_S = env.integer("VMDASH_SLOW_INTERVAL_S", 10, least=2, most=3600)
+SWEEP_INTERVAL_S = env.integer("VMDASH_SWEEP_INTERVAL_S", 55, least=2, most=3600)
+"""How often everything on a host is read anew, to correct what events missed (seen within 60 s)."""
+STORAGE_INTERVAL_S = env.integer("VMDASH_STORAGE_INTERVAL_S", 300, least=2, most=86_400)
+"""How often the volumes of each pool are read anew, besides whenever something changes there."""
+CALL_DEADLINE_S = env.integer("VMDASH_CALL_DEADLINE_S", 8, least=2, most=600)
+"""A libvirt call of the collector that takes longer makes its host unreachable."""
+LEASE_S = env.integer("VMDASH_LEASE_S", 8, least=3, most=600)
+MAX_STUCK_THREADS = env.integer("VMDASH_MAX_STUCK_THREADS", 64, least=1, most=10_000)
+"""A collector with more threads that hang in libvirt than this hands its hosts over and ends, to be started anew."""
+
+# --- clean-up ---------------------------------------------------------------------------------
+JOB_RETENTION_DAYS = env.integer("VMDASH_JOB_RETENTION_DAYS", 365, least=1, most=36_500)
+"""How long jobs that have ended are kept."""
+
+# --- snapshots --------------------------------------------------------------------------------
+SNAPSHOT_NAME = env.pattern(
+    "VMDASH_SNAPSHOT_NAME",
+    "{guest}-{date}-{time}-{note}",
+    fields=("guest", "date", "time", "note"),
+    needed=("date", "time"),
+)
+"""What snapshots are called: GUEST-YYYYMMDD-HHMMSS-note."""
+
+# --- clones -----------------------------------------------------------------------------------
+MAC_PREFIX = env.mac_prefix("VMDASH_MAC_PREFIX", "52:54:00")
+"""How the MAC addresses of clones begin. 52:54:00 is what QEMU's guests have."""
+
+# --- Django -----------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "vmdash.access",
+    "vmdash.jobs",
+    "vmdash.live",
+    "vmdash.metrics",
+    "vmdash.lab",
+    "hosts",
+    "storage",
+    "domains",
+    "vmdash.main",
+    "channels",
+    "csp",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "vmdash.main.middleware.RefuseControlCharacters",
+]
+ROOT_URLCONF = "vmdash.urls"
+ASGI_APPLICATION = "vmdash.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "vmdash.main.context.shell",
+            ],
+        },
+    }
+]
+AUTH_USER_MODEL = "access.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "sign-in"
+LOGIN_REDIRECT_URL = "fleet"
+LOGOUT_REDIRECT_URL = "sign-in"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = env.text("VMDASH_TIME_ZONE", "UTC")
+if TIME_ZONE not in available_timezones():
+    raise ImproperlyConfigured(f"VMDASH_TIME_ZONE is {TIME_ZONE!r}. Write a time zone such as Europe/Zurich.")
+LANGUAGE_CODE = "en"
+
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": "vmdash"},
+    }
+}
+
+# --- files for the browser --------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [
+    BASE_DIR / "static",
+    ("novnc/core", BASE_DIR / "node_modules/@novnc/novnc/core"),
+    ("novnc/vendor", BASE_DIR / "node_modules/@novnc/novnc/vendor"),
+    ("xterm/lib", BASE_DIR / "node_modules/@xterm/xterm/lib"),
+    ("xterm/css", BASE_DIR / "node_modules/@xterm/xterm/css"),
+    ("xterm/fit", BASE_DIR / "node_modules/@xterm/addon-fit/lib"),
+    ("uplot", BASE_DIR / "node_modules/uplot/dist"),
+]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "vmdash.main.staticfiles.HashedStorage"},
+}
+
+# --- security ---------------------------------------------------------------------------------
+ALLOWED_HOSTS = env.words("VMDASH_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+CSRF_TRUSTED_ORIGINS = env.words("VMDASH_TRUSTED_ORIGINS")
+TLS = env.boolean("VMDASH_TLS", False)
+"""People reach vmdash over https (a proxy ends TLS): cookies are secure and HSTS is sent."""
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_AGE = 12 * 3600
+SECURE_HSTS_SECONDS = 31_536_000 if TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
+"""Our name alone: what else lives below it, and browsers' lists, are not ours to decide about."""
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+SECURE_SSL_REDIRECT = TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TLS else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:", "blob:"],
+        "font-src": [SELF],
+        # With a slash at its end an address stands for everything below it.
+        "connect-src": [
+            SELF,
+            f"{CONSOLE_URL.rstrip('/')}/" if CONSOLE_URL else f"ws://*:{CONSOLE_LISTEN[1]}",
+            f"{TRANSFER_URL.rstrip('/')}/" if TRANSFER_URL else f"http://*:{TRANSFER_LISTEN[1]}",
+        ],
+        "form-action": [SELF],
+        "base-uri": [NONE],
+        "frame-ancestors": [NONE],
+    }
+}
+
+LOG_LEVEL = env.choice("VMDASH_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR"))
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
+    "loggers": {"httpx": {"level": "WARNING"}},  # it notes every request
+}
+
+Lab.from_environment()  # its variables are read when it is needed, and so become known
+env.refuse_unknown()

@@ -1,0 +1,19 @@
+"""Every address of the web process."""
+
+from django.urls import URLPattern, URLResolver, include, path
+
+from vmdash.main import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.fleet, name="fleet"),
+    path("sign-in/", views.SignIn.as_view(), name="sign-in"),
+    path("sign-out/", views.SignOut.as_view(), name="sign-out"),
+    path("domains/", include("domains.consoles.urls")),
+    path("domains/", include("domains.urls")),
+    path("hosts/", include("hosts.urls")),
+    path("storage/", include("storage.urls")),
+    path("jobs/", include("vmdash.jobs.urls")),
+    path("storage/", include("storage.volume_urls")),
+]
+handler400 = "vmdash.main.errors.bad_request"
+handler404 = "vmdash.main.errors.not_found"

@@ -1,0 +1,137 @@
+"""Rates out of two readings of counters. Pure functions.
+
+A counter that went down has begun anew (the guest was restarted or migrated): there is no rate then, and never a
+negative one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # only the shapes: this module must load without libvirt
+    from vmdash.virt.stats import BlockStats, GuestStats, InterfaceStats
+
+_NS = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class VcpuRates:
+    """Fractions of the interval, 0 to 1.
+
+    ``steal``: it could have run but had no CPU; None where the host does not tell.
+    """
+
+    number: int
+    used: float | None
+    steal: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class CpuRates:
+    """``cores_used`` in CPUs (2.0: two of the host's CPUs busy for it); ``steal_…`` as fractions of one vCPU's time.
+
+    ``steal_cores`` is the sum over the vCPUs, in CPUs. Steal is None where no vCPU tells it.
+    """
+
+    cores_used: float
+    steal_mean: float | None
+    steal_worst: float | None
+    steal_cores: float | None
+    vcpus: tuple[VcpuRates, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRates:
+    """Per second; the ``latency`` is the mean time of a request in the interval, None when there was none."""
+
+    read_bytes: float | None
+    write_bytes: float | None
+    read_requests: float | None
+    write_requests: float | None
+    read_latency_s: float | None
+    write_latency_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceRates:
+    """Per second."""
+
+    rx_bytes: float | None
+    tx_bytes: float | None
+    rx_packets: float | None
+    tx_packets: float | None
+    rx_drops: float | None
+    tx_drops: float | None
+
+
+def rate(before: int | None, after: int | None, elapsed_s: float) -> float | None:
+    """Counts per second; None without both readings, without time between them, or when the counter began anew."""
+    if before is None or after is None or after < before or elapsed_s <= 0:
+        return None
+    return (after - before) / elapsed_s
+
+
+def fraction(before_ns: int | None, after_ns: int | None, elapsed_s: float) -> float | None:
+    """The share of the interval a clock in ns ran, at most 1: the two clocks are read at slightly different moments."""
+    ns_per_s = rate(before_ns, after_ns, elapsed_s)
+    return None if ns_per_s is None else min(ns_per_s / _NS, 1.0)
+
+
+def cpu(before: GuestStats, after: GuestStats, elapsed_s: float) -> CpuRates | None:
+    """CPU use and steal of a guest between two readings; None when it began anew."""
+    used = rate(before.cpu_time_ns, after.cpu_time_ns, elapsed_s)
+    if used is None:
+        return None
+    earlier = {vcpu.number: vcpu for vcpu in before.vcpus}
+    vcpus = tuple(
+        VcpuRates(
+            vcpu.number,
+            fraction(earlier[vcpu.number].time_ns, vcpu.time_ns, elapsed_s),
+            fraction(earlier[vcpu.number].delay_ns, vcpu.delay_ns, elapsed_s),
+        )
+        for vcpu in after.vcpus
+        if vcpu.number in earlier
+    )
+    steals = [vcpu.steal for vcpu in vcpus if vcpu.steal is not None]
+    return CpuRates(
+        cores_used=used / _NS,
+        steal_mean=sum(steals) / len(steals) if steals else None,
+        steal_worst=max(steals, default=None),
+        steal_cores=sum(steals) if steals else None,
+        vcpus=vcpus,
+    )
+
+
+def block(before: BlockStats, after: BlockStats, elapsed_s: float) -> BlockRates:
+    """Rates of one disk between two readings."""
+    return BlockRates(
+        read_bytes=rate(before.read_bytes, after.read_bytes, elapsed_s),
+        write_bytes=rate(before.write_bytes, after.write_bytes, elapsed_s),
+        read_requests=rate(before.read_requests, after.read_requests, elapsed_s),
+        write_requests=rate(before.write_requests, after.write_requests, elapsed_s),
+        read_latency_s=_latency_s(before.read_requests, after.read_requests, before.read_time_ns, after.read_time_ns),
+        write_latency_s=_latency_s(
+            before.write_requests, after.write_requests, before.write_time_ns, after.write_time_ns
+        ),
+    )
+
+
+def interface(before: InterfaceStats, after: InterfaceStats, elapsed_s: float) -> InterfaceRates:
+    """Rates of one network interface between two readings."""
+    return InterfaceRates(
+        rx_bytes=rate(before.rx_bytes, after.rx_bytes, elapsed_s),
+        tx_bytes=rate(before.tx_bytes, after.tx_bytes, elapsed_s),
+        rx_packets=rate(before.rx_packets, after.rx_packets, elapsed_s),
+        tx_packets=rate(before.tx_packets, after.tx_packets, elapsed_s),
+        rx_drops=rate(before.rx_drops, after.rx_drops, elapsed_s),
+        tx_drops=rate(before.tx_drops, after.tx_drops, elapsed_s),
+    )
+
+
+def _latency_s(
+    requests_before: int | None, requests_after: int | None, ns_before: int | None, ns_after: int | None
+) -> float | None:
+    requests = rate(requests_before, requests_after, 1)
+    busy_ns = rate(ns_before, ns_after, 1)
+    return busy_ns / requests / _NS if requests and busy_ns is not None else None
