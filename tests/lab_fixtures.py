@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -51,6 +51,26 @@ def _chosen_lab() -> Iterator[Lab]:
     yield lab
     if os.environ.get("VMDASH_LAB_KEEP") != "1":
         fleet.down(lab)
+
+
+_failed: list[str] = []
+"""Tests that failed since the fleet was last looked after."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and item.get_closest_marker("lab"):
+        _failed.append(item.nodeid)
+    return report
+
+
+@pytest.fixture(autouse=True)
+def repaired_fleet(request: pytest.FixtureRequest) -> None:
+    """What a failed test may have left dead or paused does not fail the next one."""
+    if _failed and "lab" in request.fixturenames:
+        _failed.clear()
+        fleet.up(request.getfixturevalue("lab"), lambda sentence: None)
 
 
 @pytest.fixture(scope="session")

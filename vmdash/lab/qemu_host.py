@@ -92,20 +92,25 @@ class QemuHost:
             raise LabError(message, hint=hint, detail="\n".join(log[-3:])) from error
 
     def signal_libvirtd(self, signal: str) -> None:
-        """Send `signal` ("STOP", "CONT", "KILL", …) to this host's libvirtd."""
+        """Send `signal` ("STOP", "CONT", "KILL", …) to this host's libvirtd. Returns when a killed one is gone."""
         pid = self.daemon_pid("libvirtd")
         if pid is None:
             raise LabError(f"The libvirtd of {self.spec.name} is not running.", hint="Run: manage.py lab up")
         self.run([_BUSYBOX, "kill", f"-{signal}", str(pid)])
+        if signal == "KILL":
+            name = f"libvirtd of {self.spec.name}"
+            wait_until(lambda: self.daemon_pid("libvirtd") is None, f"{name} to end", deadline_s=30)
 
     def daemon_pid(self, name: str) -> int | None:
         """The number of process `name` inside the host, or None when it does not run."""
         try:
             pid = int((self.root / f"run/{name}.pid").read_text())
-            running = Path(f"/proc/{self._init_pid()}/root/proc/{pid}/comm").read_text().strip()
-        except (FileNotFoundError, ValueError):
+            stat = Path(f"/proc/{self._init_pid()}/root/proc/{pid}/stat").read_text()
+        except (FileNotFoundError, ProcessLookupError, ValueError):
             return None
-        return pid if running == name else None
+        # The name stands in brackets, the state behind it. A killed process keeps its name until it is collected.
+        running, _, rest = stat.partition("(")[2].rpartition(")")
+        return pid if running == name and rest.split()[0] not in "ZX" else None
 
     def run(self, command: list[str], *, timeout_s: float = 60) -> str:
         """Run `command` as a process of this host, and return its output."""
