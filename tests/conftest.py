@@ -85,8 +85,12 @@ pytest_plugins = ["tests.process_fixtures", "tests.lab_fixtures"]
 
 
 def pytest_configure() -> None:
-    """What stops the tests from outside ends them as Ctrl-C does: fixtures take down what they brought up."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """What stops the tests from outside ends them as Ctrl-C does: fixtures take down what they brought up.
+
+    Shells have what they start in the background ignore Ctrl-C, and its children would do the same.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

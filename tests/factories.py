@@ -62,7 +62,7 @@ class HostFactory(DjangoModelFactory[Host]):
     class Meta:
         model = Host
 
-    name = factory.Sequence(lambda number: f"kvm{number}")
+    name = factory.Sequence(lambda number: f"node{number}")
     driver = Driver.QEMU
     transport = Transport.TCP
     address = "127.0.255.254"

@@ -39,7 +39,7 @@ def ended(job: Job) -> Job:
 
 def done(job: Job) -> Job:
     job = ended(job)
-    assert (job.state, job.error) == ("succeeded", "")
+    assert job.state == "succeeded", f"{job.error} {job.error_detail}"
     return job
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,6 +25,22 @@ class PoolState(StrEnum):
 _FORMATTED = ("fs", "disk", "logical")
 """Types that write to devices when they are built."""
 _STATES = tuple(PoolState)  # in the order of virStoragePoolState
+
+
+_LUKS_UNLUCKY = "Unable to get accurate CPU usage"
+"""QEMU times its key derivation before it makes an encrypted volume, and gives up when the clock ticked too rarely."""
+_LUKS_ATTEMPTS = 10
+
+
+def _insist(create: Callable[[], libvirt.virStorageVol]) -> libvirt.virStorageVol:
+    """Call `create` again when QEMU had no luck; libvirt has then removed what was there of the volume."""
+    for _ in range(_LUKS_ATTEMPTS - 1):
+        try:
+            return create()
+        except libvirt.libvirtError as error:
+            if _LUKS_UNLUCKY not in str(error):
+                raise
+    return create()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +115,7 @@ class Pool:
     def create_volume(self, spec: VolumeSpec) -> Volume:
         """Make a volume. Blocks while it is allocated. Raises AlreadyExists, OutOfSpace."""
         with translate(f"create volume {spec.name} in pool {self.name}", self.host):
-            return Volume(self.raw.createXML(spec.to_xml()), self.host)
+            return Volume(_insist(lambda: self.raw.createXML(spec.to_xml())), self.host)
 
     def clone_volume(self, spec: VolumeSpec, source: Volume) -> Volume:
         """Make a volume with the content of another one, of this pool or another of the same host.
@@ -107,7 +124,7 @@ class Pool:
         Another connection sees how far it is (``Volume.use``).
         """
         with translate(f"copy volume {source.name} to {spec.name} in pool {self.name}", self.host):
-            return Volume(self.raw.createXMLFrom(spec.to_xml(), source.raw), self.host)
+            return Volume(_insist(lambda: self.raw.createXMLFrom(spec.to_xml(), source.raw)), self.host)
 
     def build(self, *, overwrite: bool = False) -> None:
         """Make what it needs: a folder, a file system, a volume group. ``overwrite`` destroys what was there.
