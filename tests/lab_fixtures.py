@@ -13,9 +13,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.booting import wait_for_boot
-from tests.polling import poll
-from vmdash.lab import fleet, guests
+from tests.booting import wait_for_agent, wait_for_boot
+from vmdash.lab import fleet
 from vmdash.lab.layout import REPOSITORY, Lab
 from vmdash.lab.qemu_host import QemuHost
 
@@ -96,7 +95,7 @@ def booted(lab_hosts: dict[str, QemuHost]) -> Callable[[str, str], QemuHost]:
 
     def wait(host_name: str, guest: str) -> QemuHost:
         host = lab_hosts[host_name]
-        poll(lambda: guests.agent_answers(host, guest), deadline_s=120, what=f"the agent of {guest}")
+        wait_for_agent(host, guest)
         return host
 
     return wait

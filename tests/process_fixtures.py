@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 from uuid import UUID
 
@@ -17,12 +17,48 @@ from tests.storage_host import StorageHost
 from tests.worker import Worker
 
 
+class Workers:
+    """The worker that the tests of a module share, from the first one that asks for it."""
+
+    def __init__(self) -> None:
+        self._shared: Worker | None = None
+
+    def shared(self) -> Worker:
+        self._shared = self._shared or Worker()
+        return self._shared
+
+    def stop(self) -> None:
+        if self._shared:
+            self._shared.stop()
+            self._shared = None
+
+
 @pytest.fixture(scope="module")
-def worker(django_db_setup: None) -> Iterator[Worker]:
+def workers(django_db_setup: None) -> Iterator[Workers]:
+    workers = Workers()
+    yield workers
+    workers.stop()
+
+
+@pytest.fixture
+def worker(workers: Workers) -> Worker:
     """A Celery worker for both queues. Tests that use it need `django_db(transaction=True)`."""
-    worker = Worker()
-    yield worker
-    worker.stop()
+    return workers.shared()
+
+
+@pytest.fixture
+def new_worker(workers: Workers) -> Iterator[Callable[[], Worker]]:
+    """Starts workers for one test, which may stop or kill them. No other one is there to take their work."""
+    workers.stop()
+    started: list[Worker] = []
+
+    def start() -> Worker:
+        started.append(Worker())
+        return started[-1]
+
+    yield start
+    for worker in started:
+        worker.stop()
 
 
 @pytest.fixture(scope="module")

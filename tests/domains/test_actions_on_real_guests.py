@@ -98,27 +98,34 @@ def test_a_guest_is_saved_and_restored(
     assert "restored" in guest.host.virsh("domstate", guest.name, "--reason")
 
 
-def test_recovery_finds_out_what_a_killed_worker_left(backup1: RealGuest, operator: User) -> None:
-    first = Worker()
+def test_recovery_finds_out_what_a_killed_worker_left(
+    backup1: RealGuest, operator: User, new_worker: Callable[[], Worker]
+) -> None:
+    first = new_worker()
     backup1.do("start")
     job = backup1.ask("shutdown")  # the guest is still booting and does not hear it
     poll(lambda: job.lines.exists(), 20, "the shutdown to begin")
     first.kill()
-    first.stop()
     backup1.host.virsh("destroy", "backup1")
 
-    second = Worker()
-    poll(lambda: job in recovery.interrupted(), 30, "recovery to notice")
-    recovery.recover()
-    ended(job)
-    second.stop()
+    new_worker()
+    poll(lambda: has_recovered(job), 60, "recovery to find out")
 
     assert (job.state, job.error) == ("succeeded", "")
     assert job.lines.last().text == "It was interrupted, but it came about: backup1 is off."  # type: ignore[union-attr]
 
 
-def test_a_worker_that_is_stopped_leaves_the_waiting_to_the_next(backup1: RealGuest, operator: User) -> None:
-    first = Worker()
+def has_recovered(job: Job) -> bool:
+    """Look after what was left, as the scheduler does all the time, and whether `job` has ended."""
+    recovery.recover()
+    job.refresh_from_db()
+    return job.finished_at is not None
+
+
+def test_a_worker_that_is_stopped_leaves_the_waiting_to_the_next(
+    backup1: RealGuest, operator: User, new_worker: Callable[[], Worker]
+) -> None:
+    first = new_worker()
     backup1.do("start")
     job = backup1.ask("shutdown")
     poll(lambda: job.lines.exists(), 20, "the shutdown to begin")
@@ -126,7 +133,6 @@ def test_a_worker_that_is_stopped_leaves_the_waiting_to_the_next(backup1: RealGu
     job.refresh_from_db()
     assert job.state == "lost"
     backup1.host.virsh("destroy", "backup1")
-    second = Worker()  # looks after what was left when it starts
+    new_worker()  # looks after what was left when it starts
     ended(job)
-    second.stop()
     assert (job.state, job.error) == ("succeeded", "")

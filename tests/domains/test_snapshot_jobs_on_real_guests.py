@@ -265,23 +265,21 @@ def test_a_merge_is_cancelled(backup1: RealGuest, worker: Worker) -> None:
 
 
 @pytest.mark.parametrize("wanted", [True, False], ids=["finished", "cancelled"])
-def test_a_merge_outlives_its_worker(backup1: RealGuest, wanted: bool) -> None:
-    first = Worker()
+def test_a_merge_outlives_its_worker(backup1: RealGuest, new_worker: Callable[[], Worker], wanted: bool) -> None:
+    first = new_worker()
     snapshot = backup1.take(DISKS, "one")
     backup1.write(3, length_mib=30)
     backup1.host.virsh("start", "backup1", "--paused")
     job = backup1.ask_delete(snapshot, most_bytes_per_s=8 * MIB)
     poll(lambda: Job.objects.get(pk=job.pk).done_bytes, 20, "the merge to begin")
     first.kill()
-    first.stop()
     if not wanted:
         cancel(job=job, user=backup1.user)
     assert backup1.state() == "paused"
 
-    second = Worker()
+    new_worker()
     poll(lambda: is_finished(job) or recovery.recover(), 60, "recovery to end it")  # type: ignore[func-returns-value]
     backup1.ended(job)
-    second.stop()
     backup1.off()
     assert backup1.reads(3, length_mib=30)
     assert (job.state, job.error) == ("succeeded" if wanted else "cancelled", "")

@@ -105,12 +105,11 @@ class QemuHost:
         """The number of process `name` inside the host, or None when it does not run."""
         try:
             pid = int((self.root / f"run/{name}.pid").read_text())
-            stat = Path(f"/proc/{self._init_pid()}/root/proc/{pid}/stat").read_text()
+            # A killed one keeps its name, and its sockets, until all of it has ended and was collected.
+            running = Path(f"/proc/{self._init_pid()}/root/proc/{pid}/comm").read_text().strip()
         except (FileNotFoundError, ProcessLookupError, ValueError):
             return None
-        # The name stands in brackets, the state behind it. A killed process keeps its name until it is collected.
-        running, _, rest = stat.partition("(")[2].rpartition(")")
-        return pid if running == name and rest.split()[0] not in "ZX" else None
+        return pid if running == name else None
 
     def run(self, command: list[str], *, timeout_s: float = 60) -> str:
         """Run `command` as a process of this host, and return its output."""
