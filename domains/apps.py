@@ -8,6 +8,7 @@ class DomainsConfig(AppConfig):
         from domains import action_jobs  # noqa: F401  (declares its job kinds)
         from domains.cloning import many, marking  # noqa: F401  (declare their job kinds)
         from domains.consoles import opening  # noqa: F401  (declares its job kind)
+        from domains.defining import jobs as defining  # noqa: F401  (declares its job kind)
         from domains.disk_uses import guests_disks
         from domains.migration import check_job, job  # noqa: F401  (declare their job kinds)
         from domains.snapshots import kinds  # noqa: F401  (declares its job kinds)

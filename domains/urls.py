@@ -7,6 +7,7 @@ from domains import action_views, guest_views, views
 urlpatterns = [
     path("", views.guests, name="guests"),
     path("rows/", views.rows, name="guest-rows"),
+    path("new/", include("domains.defining.urls")),
     path("action/", action_views.act_on_many, name="guests-action"),
     path("<uuid:uuid>/", guest_views.guest, name="guest"),
     path("<uuid:uuid>/action/", action_views.act, name="guest-action"),

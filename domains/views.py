@@ -34,6 +34,7 @@ def guests(request: SignedInRequest) -> HttpResponse:
         "counts": selectors.counts(request.user),
         "actions": [ACTIONS[key] for key in BULK_ACTIONS if can(request.user, ACTIONS[key].permission)],
         "most_at_once": MOST_AT_ONCE,
+        "may_define": can(request.user, Permission.DEFINE),
     }
     try:
         sort, number = sort_of(request.GET), whole_number(request.GET, "page", 1, least=1, most=100_000)

@@ -139,6 +139,16 @@ class Volume(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_medium(self) -> bool:
+        """It is there to be put into a CD-ROM drive."""
+        return self.format == "iso" or self.name.lower().endswith(".iso")
+
+    @property
+    def is_disk(self) -> bool:
+        """It can be the disk of a guest by itself."""
+        return self.format in ("qcow2", "raw") and self.kind in ("file", "block") and not self.encrypted
+
 
 class VolumeSecret(models.Model):
     """The passphrase of an encrypted volume. The host has it as a libvirt secret of the same UUID."""

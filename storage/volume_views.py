@@ -49,9 +49,19 @@ def volume(request: SignedInRequest, host: str, pool: str, name: str) -> HttpRes
         "jobs": Job.objects.visible_to(request.user).filter(**about)[:NEWEST_JOBS],
         "may_change": can(request.user, Permission.STORAGE, found),
         "no_write": chains.obstacle_to_write(found),
-        "no_delete": chains.obstacle_to_delete(found),
+        "no_delete": (no_delete := chains.obstacle_to_delete(found)),
+        "guest_from": _guest_from(request.user, found, no_delete),
     }
     return render(request, "storage/volume.html", context)
+
+
+def _guest_from(user: User, volume: Volume, obstacle: str) -> str:
+    """As what a new guest could start from it: a `medium`, a `disk` that is free, or nothing."""
+    if not can(user, Permission.DEFINE, volume):
+        return ""
+    if volume.is_medium:
+        return "medium"
+    return "disk" if volume.is_disk and not obstacle else ""
 
 
 @require_safe

@@ -36,6 +36,7 @@ class Permission(TextChoices):
     OPERATE = "operate", "suspend, resume, save or configure guests"
     MIGRATE = "migrate", "move guests between hosts"
     CLONE = "clone", "copy guests or make templates of them"
+    DEFINE = "define", "make new guests"
     SNAPSHOT = "snapshot", "take, revert or delete snapshots"
     STORAGE = "storage", "change storage pools and volumes"
     DRAIN = "drain", "drain hosts"
@@ -53,6 +54,7 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.OPERATE,
             Permission.MIGRATE,
             Permission.CLONE,
+            Permission.DEFINE,
             Permission.SNAPSHOT,
             Permission.STORAGE,
             Permission.DRAIN,
