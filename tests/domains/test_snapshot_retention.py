@@ -51,9 +51,7 @@ class TestWhatStays:
         assert kept({evening, later}, Rules(daily=5)) == {evening, later}
 
     @given(moments, rules)
-    def test_every_snapshot_has_either_reasons_to_stay_or_reasons_to_go(
-        self, times: set[datetime], of: Rules
-    ) -> None:
+    def test_every_snapshot_has_either_reasons_to_stay_or_reasons_to_go(self, times: set[datetime], of: Rules) -> None:
         found = verdicts(times, of)
         assert [one.at for one in found] == sorted(times, reverse=True)
         for one in found:
@@ -113,17 +111,16 @@ class TestWhenTheyAreDue:
 
     @pytest.mark.parametrize(
         ("day", "hours"),
-        [(datetime(2024, 3, 30, 12, tzinfo=UTC), (25, 23)), (datetime(2024, 10, 26, 12, tzinfo=UTC), (24, 25))],
+        [(datetime(2024, 3, 30, 12, tzinfo=UTC), [24, 23]), (datetime(2024, 10, 26, 12, tzinfo=UTC), [24, 25])],
     )
     def test_a_clock_change_neither_skips_nor_repeats_a_day(
-        self, day: datetime, hours: tuple[int, int], settings: Settings
+        self, day: datetime, hours: list[int], settings: Settings
     ) -> None:
         """02:30 does not exist on 31 March in Zürich, and comes twice on 27 October."""
         settings.TIME_ZONE = "Europe/Zurich"
         times = list(Rhythm(DAY, time(2, 30)).between(day - timedelta(days=1), day + timedelta(days=2)))
-        assert len(times) == 3
         gaps = [(after - before) / timedelta(hours=1) for before, after in zip(times, times[1:], strict=False)]
-        assert gaps in ([24, 23], [24, 25])
+        assert gaps == hours
 
     def test_in_words(self) -> None:
         assert Rhythm(HOUR, time(2, 5)).words == "every hour at minute 5"
