@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
@@ -119,7 +120,7 @@ class TestWhenTheyAreDue:
         """02:30 does not exist on 31 March in Zürich, and comes twice on 27 October."""
         settings.TIME_ZONE = "Europe/Zurich"
         times = list(Rhythm(DAY, time(2, 30)).between(day - timedelta(days=1), day + timedelta(days=2)))
-        gaps = [(after - before) / timedelta(hours=1) for before, after in zip(times, times[1:], strict=False)]
+        gaps = [(after - before) / timedelta(hours=1) for before, after in itertools.pairwise(times)]
         assert gaps == hours
 
     def test_in_words(self) -> None:

@@ -85,8 +85,10 @@ def test_a_snapshot_is_asked_for_when_its_time_has_come(nightly: SnapshotSchedul
 def test_all_guests_with_the_tag_but_no_templates() -> None:
     tag = TagFactory.create(name="prod")
     schedule = ScheduleFactory.create(domain=None, tag=tag, handled_until=TWO - DAY)
-    for name, fields in {"a": {}, "b": {}, "t": {"is_template": True}, "gone": {"gone_at": TWO}}.items():
-        DomainFactory.create(name=name, disks=DISKS, **fields).tags.add(tag)
+    for name in ("a", "b", "template", "gone"):
+        guest = DomainFactory.create(name=name, disks=DISKS, is_template=name == "template")
+        guest.tags.add(tag)
+    Domain.objects.filter(name="gone").update(gone_at=TWO)
     DomainFactory.create(name="other", disks=DISKS)
     ticking.tick(TWO)
     assert set(Job.objects.values_list("target_name", flat=True)) == {"a", "b"}
@@ -200,7 +202,7 @@ class TestTwoSchedulersAtOnce:
 
     @staticmethod
     def _meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-        """Right before the first scheduler asks for something, another one does all of its work, and the workers, too."""
+        """Right before the first scheduler asks for something, another does all of its work, and so do the workers."""
         usual = ticking._ask
 
         def late(ask: Callable[[], bool]) -> str:

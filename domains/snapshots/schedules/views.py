@@ -5,6 +5,7 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib import messages
+from django.core.exceptions import BadRequest
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -64,7 +65,9 @@ def change(request: SignedInRequest, pk: int) -> HttpResponse:
 def enable(request: SignedInRequest, pk: int) -> HttpResponse:
     """`enabled=yes` or `enabled=no`."""
     found = _changeable(request, pk)
-    enabled = request.POST.get("enabled") == "yes"
+    if (wanted := request.POST.get("enabled")) not in ("yes", "no"):
+        raise BadRequest("Write enabled=yes or enabled=no.")
+    enabled = wanted == "yes"
     services.set_enabled(schedule=found, enabled=enabled, user=request.user)
     messages.success(
         request,
