@@ -12,7 +12,7 @@ from django.utils import timezone
 from domains.models import Domain
 from domains.snapshots import choices
 from domains.snapshots.models import Snapshot, SnapshotSchedule
-from domains.snapshots.schedules.overview import Line, State, lines_of, schedules_of, state_of
+from domains.snapshots.schedules.overview import Line, State, lines_of, schedules_of, states_of
 from domains.snapshots.schedules.ticking import why_waiting
 from domains.snapshots.tree import in_order
 from vmdash.access.roles import Permission, can
@@ -123,8 +123,7 @@ class SnapshotsPart:
     @cached_property
     def schedules(self) -> list[State]:
         """Those that are for this guest, as far as it is concerned."""
-        found = schedules_of(self.domain, self.user)
-        return [state_of(schedule, self.now, only=self.domain) for schedule in found]
+        return states_of(schedules_of(self.domain, self.user), self.now, only=self.domain)
 
     @cached_property
     def _scheduled(self) -> dict[str, Scheduled]:

@@ -13,6 +13,7 @@ from domains.models import Domain
 from domains.snapshots.models import ScheduledSnapshot, SnapshotSchedule
 from hosts.models import Host
 from tests.factories import DomainFactory, JobFactory, ScheduleFactory, SnapshotFactory, TagFactory
+from tests.queries import queries_of
 from vmdash.access.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
@@ -221,6 +222,23 @@ class TestThePage:
         page = shown(viewer_client, f"{HOME}{schedule.pk}/")
         assert "The schedule is not for it any more." in page
         assert "There is no guest that it is for now." in page
+
+    def test_the_list_counts_guests_and_takes_as_many_queries_for_many(self, viewer_client: Client) -> None:
+        def add(number: int) -> None:
+            tag, other = TagFactory.create(), TagFactory.create()
+            schedule = ScheduleFactory.create(domain=None, tag=tag)
+            for index in range(number):
+                guest = DomainFactory.create(disks=DISKS)
+                guest.tags.add(tag, other)
+                taken(schedule, guest, TWO - timedelta(days=index))
+
+        add(2)
+        few = queries_of(lambda: shown(viewer_client, HOME))
+        add(3)
+        ScheduleFactory.create_batch(3)
+        assert queries_of(lambda: shown(viewer_client, HOME)) == few
+        page = shown(viewer_client, HOME)
+        assert [page.count(f'<td class="n">{number}</td>') for number in (1, 2, 3)] == [3, 1, 1]
 
     def test_without_any_it_says_how_to_begin(self, viewer_client: Client, operator_client: Client) -> None:
         assert "No schedules yet" in shown(viewer_client, HOME)

@@ -183,6 +183,14 @@ class TestTwoSchedulersAtOnce:
         ticking.open_times(same, TWO + MINUTE)
         assert ScheduledSnapshot.objects.count() == 1
 
+    @pytest.mark.parametrize("change", [{"enabled": False}, {"handled_until": TWO + MINUTE}])
+    def test_one_that_somebody_has_just_changed_is_left_alone(
+        self, change: dict[str, object], nightly: SnapshotSchedule
+    ) -> None:
+        SnapshotSchedule.objects.update(**change)
+        ticking.open_times(nightly, TWO)
+        assert not ScheduledSnapshot.objects.exists()
+
     def test_a_snapshot_that_the_other_has_asked_for_and_got_is_not_taken_twice(
         self, nightly: SnapshotSchedule, monkeypatch: pytest.MonkeyPatch
     ) -> None:

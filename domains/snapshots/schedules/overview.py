@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet, Subquery
 
 from domains.models import Domain
 from domains.snapshots.models import ScheduledSnapshot, Snapshot, SnapshotSchedule
@@ -138,20 +138,49 @@ class State:
         return Rules.of(self.schedule).words
 
 
-def state_of(schedule: SnapshotSchedule, now: datetime, *, only: Domain | None = None) -> State:
-    """`only`: as far as one guest is concerned."""
-    runs = schedule.runs.filter(domain__gone_at=None)
+def state_of(schedule: SnapshotSchedule, now: datetime) -> State:
+    return states_of([schedule], now)[0]
+
+
+def states_of(schedules: Sequence[SnapshotSchedule], now: datetime, *, only: Domain | None = None) -> list[State]:
+    """In the same order, with a fixed number of queries. `only`: as far as one guest is concerned."""
+    runs = ScheduledSnapshot.objects.filter(schedule__in=schedules, domain__gone_at=None)
     if only is not None:
         runs = runs.filter(domain=only)
-    last_at = runs.order_by("-due_at").values_list("due_at", flat=True).first()
-    last = runs.filter(due_at=last_at).select_related("domain", "job").order_by("domain__name") if last_at else []
+    newest = runs.filter(schedule=OuterRef("schedule")).order_by("-due_at").values("due_at")[:1]
+    last: dict[int, list[ScheduledSnapshot]] = defaultdict(list)
+    for run in runs.filter(due_at=Subquery(newest)).select_related("domain", "job").order_by("domain__name"):
+        last[run.schedule_id].append(run)
     failed = (Job.State.FAILED, Job.State.CANCELLED, Job.State.RECONCILED)
     still_there = Exists(Snapshot.objects.filter(domain=OuterRef("domain"), name=OuterRef("snapshot_name")))
-    return State(
-        schedule=schedule,
-        guests=guests_of(schedule).count(),
-        next_at=Rhythm.of(schedule).after(now) if schedule.enabled else None,
-        last_at=last_at,
-        last=list(last),
-        undeleted=runs.filter(still_there, pruning_job__state__in=failed).count(),
+    undeleted = Counter(
+        runs.filter(still_there, pruning_job__state__in=failed).order_by().values_list("schedule", flat=True)
     )
+    guests = _numbers_of_guests(schedules)
+    return [
+        State(
+            schedule=schedule,
+            guests=guests[schedule.pk],
+            next_at=Rhythm.of(schedule).after(now) if schedule.enabled else None,
+            last_at=last[schedule.pk][0].due_at if last[schedule.pk] else None,
+            last=last[schedule.pk],
+            undeleted=undeleted[schedule.pk],
+        )
+        for schedule in schedules
+    ]
+
+
+def _numbers_of_guests(schedules: Iterable[SnapshotSchedule]) -> dict[int, int]:
+    """How many `guests_of` each, two queries for all."""
+    present = Domain.objects.present()
+    alone = set(present.filter(snapshot_schedules__in=schedules).values_list("pk", flat=True))
+    by_tag = dict(
+        present.filter(tags__snapshot_schedules__in=schedules, is_template=False)
+        .order_by()
+        .values_list("tags")
+        .annotate(number=Count("pk", distinct=True))
+    )
+    return {
+        schedule.pk: int(schedule.domain_id in alone) if schedule.domain_id else by_tag.get(schedule.tag_id, 0)
+        for schedule in schedules
+    }

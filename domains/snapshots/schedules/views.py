@@ -15,7 +15,7 @@ from domains.models import Domain
 from domains.snapshots.models import SnapshotSchedule
 from domains.snapshots.schedules import services
 from domains.snapshots.schedules.forms import ScheduleForm, shortest_name
-from domains.snapshots.schedules.overview import state_of
+from domains.snapshots.schedules.overview import states_of
 from domains.snapshots.schedules.page import forecasts, obstacles_of, schedule_page
 from vmdash.access.guards import SignedInRequest, allow, check
 from vmdash.access.roles import Permission, can
@@ -30,7 +30,7 @@ def schedules(request: SignedInRequest) -> HttpResponse:
     now = timezone.now()
     found = SnapshotSchedule.objects.visible_to(request.user).select_related("tag", "domain")
     context = {
-        "states": [state_of(schedule, now) for schedule in found],
+        "states": states_of(list(found), now),
         "may_change": can(request.user, Permission.SNAPSHOT),
     }
     return render(request, "domains/snapshots/schedules.html", context)
