@@ -12,6 +12,7 @@ from domains.figures import is_fresh, sample_of
 from domains.migration.page import Running, moves_of, running_move
 from domains.models import Domain, Migration
 from domains.rows import guest_row
+from domains.snapshots.page import SnapshotsPart, snapshots_part
 from domains.troubles import Trouble, troubles_of
 from vmdash.access.roles import Permission, can
 from vmdash.jobs.models import Job
@@ -24,7 +25,14 @@ from vmdash.virt.xml.domain import DomainDefinition
 if TYPE_CHECKING:
     from vmdash.access.models import User
 
-TABS = {"overview": "Overview", "disks": "Disks", "hardware": "Hardware", "xml": "XML", "history": "History"}
+TABS = {
+    "overview": "Overview",
+    "disks": "Disks",
+    "snapshots": "Snapshots",
+    "hardware": "Hardware",
+    "xml": "XML",
+    "history": "History",
+}
 """The parts of the page, by the end of their address. The console is a page of its own."""
 
 IN_SIGHT = ("start", "shutdown", "reboot")
@@ -94,6 +102,10 @@ class GuestPage:
     def moves(self) -> list[Migration]:
         """Newest first."""
         return moves_of(self.domain, self.user)
+
+    @cached_property
+    def snapshots(self) -> SnapshotsPart:
+        return snapshots_part(self.domain, self.user)
 
     @property
     def may_operate(self) -> bool:

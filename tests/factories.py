@@ -11,7 +11,7 @@ import factory
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
-from domains.models import Domain, DomainState, Sighting
+from domains.models import Domain, DomainState, Sighting, Snapshot, SnapshotSchedule
 from hosts.models import Credential, Driver, Host, Site, Tag, Transport
 from storage.models import Pool, Volume
 from vmdash.access.models import User
@@ -98,6 +98,33 @@ def running_twice(*names: str, **fields: object) -> Domain:
     for host in found:
         Sighting.objects.create(domain=guest, host=host, state=DomainState.RUNNING, seen_at=timezone.now())
     return guest
+
+
+class SnapshotFactory(DjangoModelFactory[Snapshot]):
+    """Of the disk vda of a running guest, in an overlay, without its memory."""
+
+    class Meta:
+        model = Snapshot
+
+    domain = factory.SubFactory(DomainFactory)
+    name = factory.Sequence(lambda number: f"snapshot{number}")
+    created_at = factory.LazyFunction(timezone.now)
+    guest_state = "disk-snapshot"
+    external = True
+    disks = [{"target": "vda", "place": "external", "base": "/images/vda.qcow2", "overlay": "/images/vda-1.qcow2"}]
+
+
+class ScheduleFactory(DjangoModelFactory[SnapshotSchedule]):
+    """Every day at 02:00, of one guest; the last three stay."""
+
+    class Meta:
+        model = SnapshotSchedule
+
+    name = factory.Sequence(lambda number: f"schedule{number}")
+    domain = factory.SubFactory(DomainFactory)
+    keep_daily = 0
+    keep_weekly = 0
+    handled_until = factory.LazyFunction(timezone.now)
 
 
 class JobFactory(DjangoModelFactory[Job]):

@@ -115,4 +115,4 @@ def known_guest(libvirtd: TestDriverHost, db: None) -> Iterator[KnownGuest]:
         guest = libvirtd.connection.guest(str(domain.uuid))
         if guest.is_active():
             guest.destroy()
-        guest.undefine(managed_save=True)
+        guest.undefine(managed_save=True, snapshots=True)

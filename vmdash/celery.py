@@ -33,6 +33,7 @@ app.conf.update(
     timezone=settings.TIME_ZONE,
     beat_schedule={
         "clean-up": {"task": "vmdash.main.tasks.clean_up", "schedule": 24 * 3600, "options": {"queue": "jobs"}},
+        "snapshots": {"task": "vmdash.main.tasks.snapshots", "schedule": 60, "options": {"queue": "actions"}},
         "recover": {"task": "vmdash.jobs.tasks.recover", "schedule": 10, "options": {"queue": "actions"}},
     },
 )

@@ -19,6 +19,13 @@ CAN_SNAPSHOT = frozenset({Driver.QEMU, Driver.TEST})
 _RUNNING = frozenset({DomainState.RUNNING, DomainState.IDLE, DomainState.PAUSED, DomainState.PMSUSPENDED})
 _OFF = frozenset({DomainState.SHUT_OFF, DomainState.CRASHED})
 
+_SILENCE = {
+    Domain.Agent.NONE: "The guest has no channel for a guest agent.",
+    Domain.Agent.DISCONNECTED: "The guest agent does not run in the guest.",
+    Domain.Agent.SILENT: "The guest agent does not answer.",
+    Domain.Agent.CONNECTED: "",
+}
+
 
 def own_disks(domain: Domain) -> list[dict[str, str]]:
     """The disks that the guest writes to: what snapshots hold."""
@@ -80,6 +87,24 @@ def why_not_revert(domain: Domain, snapshot: Snapshot) -> str:
     ours = {disk["target"] for disk in own_disks(domain)}
     if missing := sorted(disk["target"] for disk in snapshot.disks if disk["target"] not in ours):
         return f"The guest has no disk {', '.join(missing)} any more." if domain.host.driver != Driver.TEST else ""
+    return ""
+
+
+def why_not_quiesce(domain: Domain) -> str:
+    """Why the guest's file systems cannot be frozen for a snapshot of its disks; empty when its agent answers."""
+    if is_off(domain):
+        return "The guest is off: its file systems are at rest."
+    if domain.state != DomainState.PAUSED:
+        return _SILENCE[Domain.Agent(domain.agent)]
+    return "The guest is paused: its agent cannot answer."
+
+
+def why_not_flatten(domain: Domain) -> str:
+    """Why nothing that is below its disks can be copied into them. `obstacle` comes first."""
+    if is_off(domain):
+        return "It is off. Start it first."
+    if not any(disk.get("backing") for disk in own_disks(domain)):
+        return "Its disks stand alone already."
     return ""
 
 

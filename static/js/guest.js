@@ -17,6 +17,7 @@ const refresh = refresher([
   "xml",
   "history",
   "moves",
+  "snapshots",
 ]);
 const dialog = document.getElementById("confirm");
 const field = document.getElementById("confirm-text");

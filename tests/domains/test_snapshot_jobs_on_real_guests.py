@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -13,11 +14,12 @@ from django.utils import timezone
 from domains.columns import definition_columns
 from domains.models import Domain
 from domains.snapshots import services
-from domains.snapshots.models import Snapshot, SnapshotKind
+from domains.snapshots.models import ScheduledSnapshot, Snapshot, SnapshotKind
+from domains.snapshots.schedules import ticking
 from hosts.collector.inventory import SeenDefinition
 from hosts.connect import connected
 from hosts.models import Credential
-from tests.factories import DomainFactory, HostFactory
+from tests.factories import DomainFactory, HostFactory, ScheduleFactory
 from tests.polling import poll
 from tests.worker import Worker
 from vmdash.access.models import User
@@ -316,3 +318,25 @@ def test_a_disk_that_others_stand_on_is_not_merged_into(backup1: RealGuest, work
         assert job.state == "failed"
         assert f"{images}/backup1.qcow2 is also below {images}/backup1-clone.qcow2" in job.error
         assert backup1.names() == [snapshot.name]
+
+
+def test_a_schedule_takes_them_and_lets_old_ones_go(backup1: RealGuest, worker: Worker) -> None:
+    now = timezone.now().replace(second=0, microsecond=0)
+    at = timezone.localtime(now).time()
+    schedule = ScheduleFactory.create(
+        name="nightly", domain=backup1.row, at=at, keep_last=1, handled_until=now - timedelta(minutes=1)
+    )
+    for day in range(2):
+        backup1.write(day + 1)
+        ticking.tick(now + timedelta(days=day))
+        run = ScheduledSnapshot.objects.get(schedule=schedule, due_at=now + timedelta(days=day))
+        assert run.problem == "" and run.job
+        assert backup1.ended(run.job).state == "succeeded"
+        assert run.snapshot_name in backup1.names()
+    assert len(backup1.names()) == 2
+    ticking.tick(now + timedelta(days=1, minutes=1))
+    pruned = ScheduledSnapshot.objects.exclude(pruning_job=None).get()
+    assert pruned.due_at == now and pruned.pruning_job
+    assert backup1.ended(pruned.pruning_job).state == "succeeded"
+    assert backup1.names() == [run.snapshot_name]
+    assert backup1.reads(2)

@@ -8,11 +8,12 @@ from datetime import timedelta
 from importlib import import_module
 
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from domains.consoles.opening import CONSOLE_OPEN
 from domains.models import Domain
+from domains.snapshots.models import ScheduledSnapshot, Snapshot
 from vmdash.jobs.models import Job
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,8 @@ GONE_GUESTS_DAYS = 30
 """A guest that nobody defines any more gets its tags and history back when it appears again within this time."""
 CONSOLE_JOBS_DAYS = 7
 """Opening a console is a job, too; the audit trail tells of it for longer."""
+SCHEDULED_DAYS = 90
+"""That a schedule saw to a guest is forgotten after this time, unless the snapshot is still there."""
 _AT_ONCE = 500
 """Rows a transaction: nobody waits long for the database."""
 
@@ -33,15 +36,20 @@ def clean_up() -> None:
     old = Q(finished_at__lt=now - timedelta(days=settings.JOB_RETENTION_DAYS))
     console = Q(kind=CONSOLE_OPEN.name, finished_at__lt=now - timedelta(days=CONSOLE_JOBS_DAYS))
     jobs = _remove(Job.objects.filter(old | console).exclude(state__in=Job.UNFINISHED))
+    still_there = Exists(Snapshot.objects.filter(domain=OuterRef("domain"), name=OuterRef("snapshot_name")))
+    _remove(ScheduledSnapshot.objects.filter(~still_there, due_at__lt=now - timedelta(days=SCHEDULED_DAYS)))
     log.info("Cleaned up: %d guests that were gone, %d old jobs", guests, jobs)
 
 
-def _remove(rows: QuerySet[Domain] | QuerySet[Job]) -> int:
+Rows = QuerySet[Domain] | QuerySet[Job] | QuerySet[ScheduledSnapshot]
+
+
+def _remove(rows: Rows) -> int:
     return sum(_batches(rows))
 
 
-def _batches(rows: QuerySet[Domain] | QuerySet[Job]) -> Iterator[int]:
+def _batches(rows: Rows) -> Iterator[int]:
     """Removes some after the other, and gives their numbers."""
     while keys := list(rows.order_by().values_list("pk", flat=True)[:_AT_ONCE]):
-        rows.model._default_manager.filter(pk__in=keys).delete()
+        rows.model._default_manager.filter(pk__in=keys).delete()  # type: ignore[misc]  # each has keys of its own
         yield len(keys)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from django.utils import timezone
+
+from domains.snapshots.schedules import ticking
 from vmdash.celery import app
 from vmdash.main import cleanup
 
@@ -9,3 +12,8 @@ from vmdash.main import cleanup
 @app.task(name="vmdash.main.tasks.clean_up", expires=3600)
 def clean_up() -> None:
     cleanup.clean_up()
+
+
+@app.task(name="vmdash.main.tasks.snapshots", expires=60)
+def snapshots() -> None:
+    ticking.tick(timezone.now())

@@ -1,7 +1,7 @@
-/** The page on which a guest is cloned: what will happen is shown anew whenever a field changes. */
+/** A form that says what will happen: its `#summary` is made anew by the server whenever a field changes. */
 
-const form = document.getElementById("clone");
-const button = document.getElementById("check");
+const form = document.querySelector("form[data-preview]");
+const button = document.getElementById("check"); // asks for the same without JavaScript
 let latest = 0;
 
 async function show() {

@@ -1,0 +1,110 @@
+"""What people send about schedules."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django import forms
+
+from domains.models import Domain
+from domains.snapshots.models import SnapshotSchedule
+
+if TYPE_CHECKING:
+    from vmdash.access.models import User
+
+    ModelForm = forms.ModelForm[SnapshotSchedule]
+else:
+    ModelForm = forms.ModelForm
+
+KEEPS = ("keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly")
+
+
+class ScheduleForm(ModelForm):
+    """A schedule for one guest, or for all that have a tag."""
+
+    guest = forms.CharField(
+        required=False,
+        max_length=255,
+        help_text="Its name, or its UUID.",
+        widget=forms.TextInput({"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    class Meta:
+        model = SnapshotSchedule
+        fields = ["name", "guest", "tag", "kind", "quiesce", "every", "at", "weekday", *KEEPS]
+        labels = {
+            "tag": "Or all guests with the tag",
+            "quiesce": "Freeze the file systems where the guest agent answers",
+            "at": "At",
+            "weekday": "On",
+            "keep_last": "The last",
+            "keep_hourly": "Hourly",
+            "keep_daily": "Daily",
+            "keep_weekly": "Weekly",
+            "keep_monthly": "Monthly",
+        }
+        help_texts = {
+            "name": "The snapshots are called after it.",
+            "tag": "Also those that get it later. Templates are left out.",
+            "kind": "Of a guest that is off, “whole machine” means its disks.",
+            "at": "HH:MM. Every hour: only the minute counts.",
+            "weekday": "Every week.",
+        }
+        widgets = {"at": forms.TimeInput({"type": "time"}, format="%H:%M")}
+
+    def __init__(self, user: User, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.user = user
+        if self.instance.pk and self.instance.domain:
+            self.initial["guest"] = shortest_name(self.instance.domain)
+        for field in self.fields.values():
+            field.required = isinstance(field, forms.IntegerField | forms.TimeField) or field.required
+
+    @property
+    def keeps(self) -> list[forms.BoundField]:
+        return [self[name] for name in KEEPS]
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if not name.isprintable():
+            raise forms.ValidationError("Write one line of plain text.")
+        return name
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or self.cleaned_data
+        text, tag = found.get("guest", ""), found.get("tag")
+        self.instance.domain = None
+        if text and tag:
+            self.add_error("guest", "Choose one guest or a tag, not both.")
+        elif text:
+            self._find_guest(text)
+        elif "tag" in found and "guest" in found and not tag:
+            self.add_error("guest", "Name a guest, or choose a tag.")
+        if all(name in found for name in KEEPS) and not any(found[name] for name in KEEPS):
+            self.add_error("keep_last", "Keep at least one: otherwise each snapshot would be deleted at once.")
+        return found
+
+    def _find_guest(self, text: str) -> None:
+        guests = Domain.objects.visible_to(self.user).select_related("host")
+        uuid = _uuid(text)
+        named = list(guests.filter(pk=uuid) if uuid else guests.filter(name=text)[:2])
+        if len(named) == 1:
+            self.instance.domain = named[0]
+        elif named:
+            self.add_error("guest", f"There are several guests called {text}. Write the UUID of the one.")
+        else:
+            self.add_error("guest", "There is no such guest.")
+
+
+def shortest_name(domain: Domain) -> str:
+    """Its name where that says which one is meant, else its UUID."""
+    alone = Domain.objects.present().filter(name=domain.name).count() == 1
+    return domain.name if alone else str(domain.pk)
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
