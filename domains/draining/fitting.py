@@ -53,7 +53,6 @@ class Fitting:
         self._snapshots = set(Snapshot.objects.filter(domain__in=keys).values_list("domain", flat=True))
         self._definitions = {guest.pk: _definition(guest) for guest in guests}
         hosts = {guest.host_id for guest in guests}
-        self._read = set(Pool.objects.filter(host__in=hosts).values_list("host", flat=True))
         self._pools: dict[int, list[Pool]] = defaultdict(list)
         for pool in Pool.objects.filter(host__in=hosts):
             self._pools[pool.host_id].append(pool)
@@ -129,7 +128,7 @@ class Fitting:
         for disk in self._disks(guest):
             if not disk.source or disk.type == "network":
                 continue
-            if guest.host_id not in self._read or not target.pools:
+            if guest.host_id not in self._pools or not target.pools:
                 unknown = "whether both hosts reach its disks has not been read"
                 continue
             volume = self._volumes.get((guest.host_id, disk.source))

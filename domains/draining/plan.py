@@ -79,7 +79,7 @@ class Plan:
 
     @property
     def summary(self) -> str:
-        """ "5 guests move, 1 is saved, 2 stay"."""
+        """ "5 guests move, 1 is saved, 2 stay as they are"."""
         parts = []
         moving = self.count(How.MOVE_LIVE, How.MOVE_OFF)
         for number, one, more in (
@@ -91,7 +91,8 @@ class Plan:
             (self.count(How.LEAVE), "stays as it is", "stay as they are"),
         ):
             if number:
-                parts.append(f"{number} {one if number == 1 else more}")
+                guests = "" if parts else " guest" if number == 1 else " guests"
+                parts.append(f"{number}{guests} {one if number == 1 else more}")
         return ", ".join(parts)
 
 

@@ -129,7 +129,7 @@ class TestWhereGuestsGo:
         web1 = guest(kvm1, "web1")
         lines = [{"subject": "CPU", "level": "failed", "words": "kvm2 lacks features.", "remedy": ""}]
         JobFactory.create(
-            kind="domain.migrate_check", target_kind="domain", target_id=str(web1.pk), state="succeeded",
+            kind="domain.migrate_check", domain=web1, state="succeeded",
             exclusive=False, parameters={"source": kvm1.pk}, finished_at=timezone.now(),
             result={"targets": {str(kvm2.pk): {"verdict": "failed", "lines": lines, "disks": []}}},
         )  # fmt: skip
@@ -205,9 +205,7 @@ class TestGuestsThatCannotMove:
             (Fallback.SAVE, "pmsuspended", How.LEAVE),
         ],
     )
-    def test_the_policy_decides(
-        self, fallback: Fallback, state: str, how: How, kvm1: Host, operator: User
-    ) -> None:
+    def test_the_policy_decides(self, fallback: Fallback, state: str, how: How, kvm1: Host, operator: User) -> None:
         guest(kvm1, "web1", state=state)
         found = step(drain(kvm1, operator, fallback), "web1")
         assert (found.how, found.cannot_move) == (how, True)
@@ -270,7 +268,7 @@ class TestWhatComesBack:
         self.away(record, web1, How.MOVE_LIVE, kvm2)
         lines = [{"subject": "Host", "level": "failed", "words": "kvm1 is in maintenance.", "remedy": ""}]
         JobFactory.create(
-            kind="domain.migrate_check", target_kind="domain", target_id=str(web1.pk), state="succeeded",
+            kind="domain.migrate_check", domain=web1, state="succeeded",
             exclusive=False, parameters={"source": kvm2.pk}, finished_at=timezone.now(),
             result={"targets": {str(kvm1.pk): {"verdict": "failed", "lines": lines, "disks": []}}},
         )  # fmt: skip
