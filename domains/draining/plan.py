@@ -80,7 +80,7 @@ class Plan:
     @property
     def summary(self) -> str:
         """ "5 guests move, 1 is saved, 2 stay as they are"."""
-        parts = []
+        parts: list[str] = []
         moving = self.count(How.MOVE_LIVE, How.MOVE_OFF)
         for number, one, more in (
             (moving, "moves", "move"),
@@ -169,7 +169,7 @@ def choose(
 
 def why_there(guest: Domain, target: Target, fit: Fit) -> str:
     """After the guest was given to the target."""
-    parts = []
+    parts: list[str] = []
     if fit.unknown:
         parts.append(f"{fit.unknown[:1].upper()}{fit.unknown[1:]}.")
     elif fit.copied_disks:

@@ -76,9 +76,6 @@ class Drained:
                 raise AssertionError((name, step.how, step.outcome))
         return True
 
-    def slow(self, name: str, mib_s: int) -> None:
-        self.fleet.hosts["kvm2"].virsh("migrate-setspeed", name, str(mib_s))
-
 
 @pytest.fixture
 def fleet(lab_hosts: dict[str, QemuHost], operator: User) -> Fleet:
@@ -94,10 +91,32 @@ def kvm2(fleet: Fleet, *names: str) -> Iterator[Drained]:
     finally:
         for name in names:
             fleet.bring_home(name, "kvm2")
-            if drained.before[name] == {"kvm2": "running"} != fleet.states(name):
-                fleet.hosts["kvm2"].virsh("start", name)
-            elif drained.before[name] == {"kvm2": "running"}:
-                drained.slow(name, 100_000)
+            if fleet.states(name) != drained.before[name]:
+                fleet.hosts["kvm2"].virsh("start", name)  # it was saved
+
+
+@contextmanager
+def paused(fleet: Fleet, name: str) -> Iterator[None]:
+    """A guest that was paused is to be paused after it was saved and restored, too."""
+    fleet.hosts["kvm2"].virsh("suspend", name)
+    try:
+        yield
+    finally:
+        fleet.hosts["kvm2"].virsh("resume", name)
+
+
+@contextmanager
+def slow(fleet: Fleet, name: str, mib_s: int) -> Iterator[None]:
+    """It moves slowly, until the end or until `hurry`."""
+    fleet.hosts["kvm2"].virsh("migrate-setspeed", name, str(mib_s))
+    try:
+        yield
+    finally:
+        hurry(fleet, name)
+
+
+def hurry(fleet: Fleet, name: str) -> None:
+    fleet.hosts[fleet.where(name)].virsh("migrate-setspeed", name, "100000")
 
 
 def succeeded(job: Job) -> Job:
@@ -108,7 +127,7 @@ def succeeded(job: Job) -> Job:
 
 
 def test_each_guest_leaves_and_comes_back_as_it_was(fleet: Fleet, worker: Worker) -> None:
-    with kvm2(fleet, "wiki", "mail1", "git", "backup1") as drained:
+    with paused(fleet, "mail1"), kvm2(fleet, "wiki", "mail1", "git", "backup1") as drained:
         drained.guests["mail1"].snapshots.create(name="before")  # so it cannot move, and is saved
         succeeded(drained.drain())
         steps = drained.steps()
@@ -136,8 +155,7 @@ def test_each_guest_leaves_and_comes_back_as_it_was(fleet: Fleet, worker: Worker
 
 
 def test_cancelled_it_stops_what_has_begun_and_begins_no_more(fleet: Fleet, worker: Worker) -> None:
-    with kvm2(fleet, "wiki") as drained:
-        drained.slow("wiki", 1)
+    with kvm2(fleet, "wiki") as drained, slow(fleet, "wiki", 1):
         job = drained.drain()
         begun(move_of(job, "wiki"))
         jobs.cancel(job=job, user=fleet.user)
@@ -151,12 +169,11 @@ def test_cancelled_it_stops_what_has_begun_and_begins_no_more(fleet: Fleet, work
 
 def test_it_outlives_its_worker(fleet: Fleet, new_worker: Callable[[], Worker]) -> None:
     first = new_worker()
-    with kvm2(fleet, "wiki", "git", "backup1") as drained:
-        drained.slow("wiki", 2)
+    with kvm2(fleet, "wiki", "git", "backup1") as drained, slow(fleet, "wiki", 2):
         job = drained.drain()
         begun(move_of(job, "wiki"))
         first.kill()
-        drained.slow("wiki", 100_000)
+        hurry(fleet, "wiki")
 
         new_worker()
         poll(lambda: is_finished(job) or recovery.recover(), 90, "recovery to end it")  # type: ignore[func-returns-value]
@@ -174,7 +191,9 @@ def test_it_outlives_its_worker(fleet: Fleet, new_worker: Callable[[], Worker]) 
 
 
 def move_of(job: Job, name: str) -> Job:
-    return poll(lambda: job.children.filter(kind="domain.migrate", target_name=name).first(), 30, f"{name} to begin")
+    found = poll(lambda: job.children.filter(kind="domain.migrate", target_name=name).first(), 30, f"{name} to begin")
+    assert found
+    return found
 
 
 def is_finished(job: Job) -> bool:

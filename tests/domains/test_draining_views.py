@@ -217,7 +217,7 @@ class TestInMaintenance:
 
     def test_guests_do_not_start_there(self, kvm1: Host, operator: User) -> None:
         guest = DomainFactory.create(name="off1", host=Host.objects.get(pk=kvm1.pk), state="shut_off")
-        with pytest.raises(Conflict, match="its host kvm1 is in maintenance. End that on its page first."):
+        with pytest.raises(Conflict, match=r"its host kvm1 is in maintenance\. End that on its page first\."):
             act(domain=guest, action="start", user=operator)
 
     def test_guests_do_not_move_there(self, web1: Domain, kvm1: Host, operator_client: Client) -> None:
