@@ -8,25 +8,14 @@ from typing import TYPE_CHECKING
 from domains.action_types import OFF, STATE_WORDS
 from domains.actions import host_obstacle
 from domains.draining.fitting import Fitting
-from domains.draining.models import Drain, DrainedGuest, Fallback, How, is_done
+from domains.draining.models import Drain, DrainedGuest, Fallback, How
 from domains.draining.plan import Plan, Policy, Step, why_there
+from domains.draining.record import away
 from domains.draining.targets import Target, targets_of
 from domains.models import ACTIVE_STATES, Domain, DomainState
-from hosts.models import Host
 
 if TYPE_CHECKING:
     from vmdash.access.models import User
-
-
-def open_drain(host: Host, user: User) -> Drain | None:
-    """The record of the maintenance that the host is in."""
-    return Drain.objects.visible_to(user).open().filter(host=host).first()
-
-
-def away(drain: Drain) -> list[DrainedGuest]:
-    """What was really done to drain the host, and has not been undone by a return yet."""
-    back = drain.guests.filter(is_done(), returning=True).values("uuid")
-    return list(drain.guests.filter(is_done(), returning=False).exclude(uuid__in=back))
 
 
 def plan_return(drain: Drain, user: User) -> tuple[Plan, Sequence[DrainedGuest]]:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
-from uuid import UUID
 
-from domains.action_types import OFF, RUNNING, STATE_WORDS, Seen
+from domains.action_types import RUNNING, STATE_WORDS, Seen
 from domains.actions import ACTIONS, host_obstacle
 from domains.draining.fitting import Fit, Fitting
-from domains.draining.models import Drain, DrainedGuest, Fallback, How, is_done
+from domains.draining.models import Fallback, How
+from domains.draining.record import stopped
 from domains.draining.targets import Excluded, Target, other_hosts
 from domains.models import Domain, DomainState
 from hosts.models import Host
@@ -100,7 +100,10 @@ def plan_drain(host: Host, policy: Policy, user: User) -> Plan:
     """Large guests are placed first, each where most memory stays free; those that run before those that are off."""
     targets, excluded = other_hosts(host, user)
     guests = list(
-        Domain.objects.visible_to(user).filter(host=host).exclude(pk__in=_settled(host)).select_related("host")
+        Domain.objects.visible_to(user)
+        .filter(host=host)
+        .exclude(pk__in=[record.uuid for record in stopped(host)])
+        .select_related("host")
     )
     guests.sort(key=lambda guest: (not guest.is_active, -guest.max_memory_kib, guest.name))
     fitting = Fitting(guests)
@@ -121,15 +124,6 @@ def some_of(names: Sequence[str]) -> str:
         return f"{', '.join(names[:MOST_REASONS])} and {len(names) - MOST_REASONS} more"
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
-
-
-def _settled(host: Host) -> list[UUID]:
-    """Guests that the drain which is still open has stopped here already, and that are still off."""
-    stopped = DrainedGuest.objects.filter(
-        is_done(), drain__in=Drain.objects.open().filter(host=host), returning=False, how__in=[How.SAVE, How.SHUTDOWN]
-    )
-    keys = list(stopped.values_list("uuid", flat=True))
-    return list(Domain.objects.present().filter(pk__in=keys, state__in=OFF).values_list("pk", flat=True))
 
 
 def _step(guest: Domain, policy: Policy, targets: Sequence[Target], fitting: Fitting) -> Step:

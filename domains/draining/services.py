@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 from django.utils import timezone
 
-from domains.draining.back import open_drain, plan_return
+from domains.draining.back import plan_return
 from domains.draining.job import DRAIN, RETURN
 from domains.draining.models import Drain, DrainedGuest, How, is_done
 from domains.draining.plan import Plan, Policy, Step, plan_drain
+from domains.draining.record import away, open_drain
 from domains.migration import services as migration
 from domains.migration.page import targets
 from domains.models import Domain
@@ -157,6 +158,7 @@ def _write(opened: Drain, steps: Sequence[Step], *, returning: bool) -> None:
     if begun and begun.job:  # of a job that ended before its parts
         raise jobs.JobInTheWay(begun.job)
     opened.guests.filter(is_done()).update(outcome=Outcome.DONE)
+    opened.guests.filter(pk__in=[step.pk for step in away(opened)]).update(outcome=Outcome.DONE, error="")
     undone = [Outcome.PLANNED, Outcome.BEGUN, Outcome.FAILED, Outcome.CANCELLED, Outcome.LEFT]
     opened.guests.filter(returning=returning, outcome__in=undone).delete()
     opened.guests.filter(returning=returning, uuid__in=uuids).delete()

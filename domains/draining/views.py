@@ -8,9 +8,10 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from domains.draining import services
-from domains.draining.back import open_drain, plan_return
+from domains.draining.back import plan_return
 from domains.draining.forms import PolicyForm
 from domains.draining.plan import Policy, plan_drain
+from domains.draining.record import open_drain
 from hosts.models import Host
 from vmdash.access.guards import SignedInRequest, allow, check
 from vmdash.access.roles import Permission

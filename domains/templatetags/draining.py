@@ -12,8 +12,8 @@ from uuid import UUID
 
 from django import template
 
-from domains.draining.back import open_drain
 from domains.draining.models import Drain, DrainedGuest
+from domains.draining.record import open_drain
 from domains.draining.services import job_of
 from vmdash.jobs.models import Job
 

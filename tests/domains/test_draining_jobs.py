@@ -8,10 +8,11 @@ from collections.abc import Callable
 import pytest
 
 from domains.draining import services
-from domains.draining.back import open_drain, plan_return
+from domains.draining.back import plan_return
 from domains.draining.job import DRAIN
 from domains.draining.models import Drain, DrainedGuest, Fallback
 from domains.draining.plan import Policy, plan_drain
+from domains.draining.record import open_drain
 from domains.models import Domain
 from hosts.models import Host
 from tests.factories import JobFactory

@@ -8,9 +8,10 @@ from contextlib import contextmanager
 import pytest
 
 from domains.draining import services
-from domains.draining.back import open_drain, plan_return
+from domains.draining.back import plan_return
 from domains.draining.models import Drain, DrainedGuest
 from domains.draining.plan import Policy, plan_drain
+from domains.draining.record import open_drain
 from domains.models import Domain
 from hosts.models import Host
 from tests.domains.migrating import STATES, Fleet, begun, ended

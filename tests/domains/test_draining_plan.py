@@ -308,6 +308,19 @@ class TestWhatComesBack:
         guest(kvm1, "late")
         assert to(drain(kvm1, operator)) == {"late": "save"}
 
+    def test_what_came_about_after_all_comes_back_too(
+        self, record: Drain, kvm1: Host, kvm2: Host, operator: User
+    ) -> None:
+        self.away(record, guest(kvm2, "again"), How.MOVE_LIVE, kvm2, outcome="failed")
+        self.away(record, guest(kvm1, "stayed"), How.MOVE_LIVE, kvm2, outcome="failed")
+        self.away(record, guest(kvm1, "slow", state="shut_off"), How.SHUTDOWN, outcome="failed")
+        self.away(record, guest(kvm1, "runs"), How.SHUTDOWN, outcome="failed")
+        assert {step.guest.name: step.how for step in self.plan(record, operator).steps} == {
+            "again": How.MOVE_LIVE,
+            "slow": How.START,
+        }
+        assert set(to(drain(kvm1, operator))) == {"stayed", "runs"}
+
     def test_the_mark_tells_plans_apart(self, kvm1: Host, kvm2: Host, operator: User) -> None:
         web1 = guest(kvm1, "web1", uuid=uuid.uuid4())
         mark = drain(kvm1, operator).mark
