@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models import Q
 
+from domains.draining.models import Drain as Drain
+from domains.draining.models import DrainedGuest as DrainedGuest
 from domains.snapshots.models import ScheduledSnapshot as ScheduledSnapshot
 from domains.snapshots.models import Snapshot as Snapshot
 from domains.snapshots.models import SnapshotSchedule as SnapshotSchedule

@@ -50,6 +50,15 @@ def act(*, domain: Domain, action: str, user: User, confirm: str = "") -> Job:
     return _request(chosen, domain, user)
 
 
+def act_as_part(*, domain: Domain, action: str, user: User, parent: Job) -> Job:
+    """The same as a part of another job, for actions that destroy nothing. Raises as `act`."""
+    chosen = find_action(action)
+    _check_permitted(chosen, domain, user)
+    if chosen.loses:
+        raise ConfirmationNeeded(f"{chosen.titled(domain.name)} must be confirmed.", hint=chosen.loses)
+    return _request(chosen, domain, user, parent)
+
+
 def act_again(*, job: Job, user: User) -> Job:
     """Have the action of an earlier job done once more, with all checks. What destroys something was confirmed before.
 
@@ -120,7 +129,7 @@ def _check_permitted(action: Action, domain: Domain, user: User) -> None:
     raise NotPermitted(f"You may not {action.permission.label}.")
 
 
-def _request(action: Action, domain: Domain, user: User) -> Job:
+def _request(action: Action, domain: Domain, user: User, parent: Job | None = None) -> Job:
     seen = Seen.in_row(domain)
     reason = obstacle(action, domain)
     if not reason and not action.has_come_about(seen):
@@ -138,4 +147,5 @@ def _request(action: Action, domain: Domain, user: User) -> Job:
         target=target,
         label=action.titled(domain.name),
         virsh=action.virsh_command(domain),
+        parent=parent,
     )

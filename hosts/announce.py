@@ -23,6 +23,17 @@ def announce_changed(host_id: int) -> None:
         _tell(host_id, host_changed(host))
 
 
+def tell_pages(host_id: int) -> None:
+    """Have pages show the host anew, where nothing changed that collectors need to know. Call it after the commit."""
+    host = Host.objects.filter(pk=host_id).first()
+    if host is None:
+        return
+    try:
+        publish_now([groups.FLEET, groups.host(host_id)], host_changed(host))
+    except redis.RedisError as error:
+        log.warning("Pages are not told that host %s changed: %s", host_id, error)
+
+
 def announce_gone(host_id: int) -> None:
     """The same for a host that was removed."""
     _tell(host_id, {"type": "host_gone", "host": host_id})

@@ -113,6 +113,18 @@ class Host(models.Model):
         UNREACHABLE = "unreachable", "does not answer"
         REFUSED = "refused", "refuses the connection"
 
+    class Maintenance(models.TextChoices):
+        """Whether people take the host out of use.
+
+        none → draining → maintenance → returning → none. A drain that is cancelled before it moved anything leads back
+        to none, a return that does not bring everything back leads back to maintenance.
+        """
+
+        NONE = "none", "in use"
+        DRAINING = "draining", "draining"
+        MAINTENANCE = "maintenance", "in maintenance"
+        RETURNING = "returning", "guests return"
+
     name = models.CharField(
         max_length=64,
         unique=True,
@@ -124,6 +136,9 @@ class Host(models.Model):
     tags = models.ManyToManyField(Tag, blank=True, related_name="hosts")
     description = models.CharField(max_length=500, blank=True)
     enabled = models.BooleanField(default=True)
+    maintenance = models.CharField(max_length=12, choices=Maintenance, default=Maintenance.NONE)
+    maintenance_since = models.DateTimeField(null=True, blank=True)
+    maintenance_by = models.CharField(max_length=150, blank=True)
 
     driver = models.CharField(max_length=10, choices=Driver, default=Driver.QEMU)
     transport = models.CharField(max_length=10, choices=Transport, default=Transport.SSH)
@@ -189,3 +204,13 @@ class Host(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether no guest may start or arrive here. While guests return it is open again."""
+        return self.maintenance in (Host.Maintenance.DRAINING, Host.Maintenance.MAINTENANCE)
+
+    @property
+    def in_maintenance(self) -> bool:
+        """Whether there is anything to say about maintenance at all."""
+        return self.maintenance != Host.Maintenance.NONE

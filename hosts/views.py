@@ -51,7 +51,12 @@ def host(request: SignedInRequest, name: str) -> HttpResponse:
     return render(
         request,
         "hosts/host.html",
-        {"page": page, "host": page.host, "may_manage": can(request.user, Permission.MANAGE_HOSTS)},
+        {
+            "page": page,
+            "host": page.host,
+            "may_manage": can(request.user, Permission.MANAGE_HOSTS),
+            "may_drain": can(request.user, Permission.DRAIN),
+        },
     )
 
 

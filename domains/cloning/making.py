@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from domains.cloning.source import Source, SourceDisk
 from hosts.connect import connected
+from hosts.maintenance import maintenance_obstacle
 from hosts.models import Host
 from storage import copying
 from storage.inventory import forget_volume, record_volume
@@ -70,6 +71,8 @@ def check(clone: Clone, source: Source) -> None:
     Raises:
         AlreadyExists, Conflict, PoolNotFound, NetworkNotFound …
     """
+    if reason := maintenance_obstacle(clone.host):
+        raise Conflict(f"Cannot make {clone.name}: {reason}")
     planned, found = set(clone.volumes), {disk.target for disk in source.disks}
     if planned != found:
         raise Conflict(

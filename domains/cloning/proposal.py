@@ -12,6 +12,7 @@ from domains.actions import host_obstacle
 from domains.cloning import names
 from domains.cloning.plan import DiskPlan, Fate, definition_of, disks_of
 from domains.models import Domain
+from hosts.maintenance import maintenance_obstacle
 from hosts.models import Host
 from storage.copying import FILE_POOLS
 from storage.models import Pool, Volume
@@ -161,6 +162,8 @@ class Proposal:
         for one in (domain.host, host):
             if reason := host_obstacle(one):
                 yield reason if one.pk == domain.host_id else reason.replace("Its host", "The host")
+        if reason := maintenance_obstacle(host):
+            yield reason
         if domain.split_brain:
             yield "It is active on two hosts at once, so nobody knows what its disks hold."
         if not domain.xml:

@@ -11,6 +11,7 @@ from domains.migration.checks import Answer, Question, check
 from domains.migration.lines import failed
 from domains.models import Domain
 from hosts.connect import connected, migration_uri
+from hosts.maintenance import maintenance_obstacle
 from hosts.models import Host
 from vmdash.exceptions import NotFound, Unavailable
 from vmdash.jobs import transitions
@@ -68,6 +69,8 @@ def _ask(
 ) -> Answer:
     if reason := host_obstacle(target_host):
         return Answer([failed("Host", reason.replace("Its host ", ""), "Look at its page.")], [])
+    if reason := maintenance_obstacle(target_host):
+        return Answer([failed("Host", reason)], [])
     if source_host.driver != target_host.driver:
         return Answer([failed("Host", f"It has another hypervisor: {target_host.get_driver_display()}.")], [])
     if not migration_uri(target_host):

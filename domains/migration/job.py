@@ -23,6 +23,7 @@ from domains.migration.settle import Settled, look, settle
 from domains.migration.sharing import volume_at
 from domains.models import Migration
 from hosts.connect import connected, migration_uri
+from hosts.maintenance import maintenance_obstacle
 from storage import copying
 from vmdash.exceptions import Conflict, Unavailable, VmdashError
 from vmdash.jobs.context import STOPPING, Cancelled, JobContext, OutcomeUnknown
@@ -64,6 +65,8 @@ def run(ctx: JobContext) -> Result:
     for host in (move.source, move.target):
         if reason := host_obstacle(host):
             raise Unavailable(f"Cannot move {move.name} to {move.target.name}. {reason}")
+    if reason := maintenance_obstacle(move.target):  # since it was asked for
+        raise Conflict(f"Cannot move {move.name} to {move.target.name}. {reason}")
     began = time.monotonic()
     moving = _Moving(ctx, move)
     failure: VmdashError | None = None

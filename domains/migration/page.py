@@ -11,6 +11,7 @@ from domains.migration.check_job import CHECK
 from domains.migration.job import MIGRATE
 from domains.migration.lines import Level
 from domains.models import Domain, Migration
+from hosts.maintenance import maintenance_obstacle
 from hosts.models import Host
 from vmdash import formats
 from vmdash.jobs.models import Job
@@ -136,7 +137,7 @@ def _card(host: Host, tick: Any, found: Mapping[str, Any] | None) -> Card:
         sample=tick["sample"] if tick else None,
         verdict=found["verdict"] if found else "",
         lines=lines,
-        obstacle=host_obstacle(host).replace("Its host ", ""),
+        obstacle=host_obstacle(host).replace("Its host ", "") or maintenance_obstacle(host),
     )
 
 

@@ -19,6 +19,7 @@ from domains.migration.plan import How
 from domains.models import Domain
 from domains.split_brain import split_brain_obstacle
 from hosts.connect import endpoint, migration_uri
+from hosts.maintenance import maintenance_obstacle
 from hosts.models import Host
 from vmdash.access.audit import record
 from vmdash.access.models import User
@@ -54,9 +55,15 @@ def request_check(*, domain: Domain, targets: Sequence[Host], user: User) -> Job
 
 
 def request_migration(
-    *, domain: Domain, target: Host, user: User, options: MigrationOptions, remove_copied: bool = True
+    *,
+    domain: Domain,
+    target: Host,
+    user: User,
+    options: MigrationOptions,
+    remove_copied: bool = True,
+    parent: Job | None = None,
 ) -> Job:
-    """Have the guest moved to `target`.
+    """Have the guest moved to `target`, as a part of `parent`.
 
     Raises:
         NotPermitted: `user` may not. Conflict: it cannot move there, and why; JobInTheWay, when it is busy.
@@ -82,6 +89,7 @@ def request_migration(
         label=title,
         parameters=parameters,
         virsh=virsh_command(domain, target, options),
+        parent=parent,
     )
 
 
@@ -173,6 +181,8 @@ def _obstacle(domain: Domain, target: Host) -> str:
         return reason
     if reason := host_obstacle(target):
         return reason.replace("Its host ", "")
+    if reason := maintenance_obstacle(target):
+        return reason
     if domain.host.driver != target.driver:
         return f"{target.name} has another hypervisor ({target.get_driver_display()})."
     if not migration_uri(target):

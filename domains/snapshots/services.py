@@ -12,6 +12,7 @@ from domains.models import Domain
 from domains.snapshots import choices, naming, virsh
 from domains.snapshots.kinds import CREATE, DELETE, FLATTEN, REVERT
 from domains.snapshots.models import Snapshot, SnapshotKind
+from hosts.maintenance import maintenance_obstacle
 from vmdash.access.audit import record
 from vmdash.access.models import User
 from vmdash.access.roles import Permission, can
@@ -99,6 +100,8 @@ def revert(
             f"To revert {domain.name}, type its name.", hint="What it has written since the snapshot is lost."
         )
     now, running = timezone.now(), _running_afterwards(snapshot, afterwards)
+    if running and choices.is_off(domain) and (reason := maintenance_obstacle(domain.host)):
+        raise Conflict(cannot(label, f"It would run afterwards, and its host {reason}"))
     overlays = _fresh_overlays(domain, snapshot, now) if snapshot.external else {}
     parameters = {
         "snapshot": snapshot.name,

@@ -8,7 +8,7 @@ import { setMeter } from "./meter.js";
 import { refresher } from "./refresh.js";
 
 const host = Number(document.getElementById("host").dataset.host);
-const refresh = refresher(["host", "trouble", "facts", "cells", "guests", "resources", "jobs"]);
+const refresh = refresher(["host", "trouble", "maintenance", "facts", "cells", "guests", "resources", "jobs"]);
 
 function showGuest(row, sample, tick) {
   const own = (name) => row.querySelector(`[data-show="${name}"]`);

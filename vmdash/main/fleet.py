@@ -37,7 +37,8 @@ MOST_JOBS = 8
 MOST_SLOW = 5
 WORST = 5
 WORST_FROM_PERCENT = 1.0
-_HOST_FIELDS = ("name", "site__name", "enabled", "state", "state_since", "state_reason", "last_seen_at", "cpus")
+_STATE_FIELDS = ("enabled", "maintenance", "state", "state_since", "state_reason", "last_seen_at")
+_HOST_FIELDS = ("name", "site__name", "cpus", *_STATE_FIELDS)
 _LABELS = {state.value: str(state.label) for state in DomainState}
 
 

@@ -29,7 +29,7 @@ def host_tile(tile: Tile) -> SafeString:
     return SafeString(
         f'<article class="panel tile{silent}{stale}" data-host="{host.pk}" data-figures>'
         f'<div class="row"><a class="name cut" href="/hosts/{quote(host.name)}/">{escape(host.name)}</a>'
-        f'<span class="grow"></span>{_mark(tile)}</div>'
+        f'<span class="grow"></span>{_maintenance(tile)}{_mark(tile)}</div>'
         f"{_guests(tile)}{_why(tile)}"
         '<div class="bars">'
         f'<span class="faint">CPU</span>{meter(cpu=tile.cpu_bar, steal=tile.steal)}'
@@ -46,6 +46,10 @@ def _mark(tile: Tile) -> str:
         return f'<span class="st {tile.status.tone}" title="{tile.status.words}">{icon(tile.status.icon)}</span>'
     tone = "bad" if (tile.steal or 0) >= MUCH_STEAL_PERCENT else "muted"
     return f'<span class="small steal {tone}">steal <span data-show="steal">{percent(tile.steal)}</span></span>'
+
+
+def _maintenance(tile: Tile) -> str:
+    return f'<span class="tag">{tile.host.get_maintenance_display()}</span>' if tile.host.in_maintenance else ""
 
 
 def _guests(tile: Tile) -> str:

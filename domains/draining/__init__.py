@@ -1,0 +1,1 @@
+"""Draining a host for maintenance, and returning its guests: the plan, the record, the jobs."""
