@@ -44,7 +44,7 @@ check: setup-tests ## style, types, import rules, migrations, templates, JavaScr
 	VMDASH_TLS=yes $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 # --- measuring and showing ------------------------------------------------------------------------
-.PHONY: bench-latency bench-pages bench-faults screenshots
+.PHONY: bench-latency bench-pages bench-faults bench-migration bench-clone screenshots
 bench-latency: setup-lab ## time from a change on a host to the browser
 	@$(ROOT) $(BIN)/python -m bench.latency
 
@@ -53,6 +53,12 @@ bench-pages: setup ## server time of the pages with 10,000 guests
 
 bench-faults: setup-lab ## the pages while hosts are hung, dead or out of reach
 	@$(ROOT) $(BIN)/python -m bench.faults
+
+bench-migration: setup-lab ## a live migration against plain virsh
+	@$(ROOT) $(BIN)/python -m bench.migration
+
+bench-clone: setup-lab ## clones, uploads and downloads against qemu-img and virsh
+	@$(ROOT) $(BIN)/python -m bench.clone
 
 screenshots: setup-tests ## new pictures for the README, from the practice fleet
 	@$(ROOT) $(BIN)/python -m docs.screenshots

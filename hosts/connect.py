@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from django.conf import settings
 
 from hosts.addresses import check_reachable
+from hosts.idle import IdleConnections
 from hosts.models import Credential, Host
 from vmdash.virt.credentials import Credentials
 from vmdash.virt.errors import HostHung
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 PATIENCE_S = 30
 """How long to wait for others that are opening the same host."""
 
+_idle = IdleConnections()
 _opening: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
 
 
@@ -74,10 +76,11 @@ def runtime_dir(host: Host) -> Path:
 
 @contextmanager
 def connected(host: Host, *, read_only: bool = False) -> Iterator[HostConnection]:
-    """A connection for one piece of work, used by this thread alone and closed at the end.
+    """A connection for one piece of work, used by this thread alone.
 
-    In a process without an event loop for libvirt, libvirt's own gets a thread. Connections to one host are opened one
-    after the other: an SSH server turns away whoever knocks too often at once.
+    After work that went well it is kept for some seconds for the next one (`hosts.idle`). In a process without an event
+    loop for libvirt, libvirt's own gets a thread. Connections to one host are opened one after the other: an SSH server
+    turns away whoever knocks too often at once.
 
     Raises:
         HostError: the host does not answer, or not as it should.
@@ -88,13 +91,20 @@ def connected(host: Host, *, read_only: bool = False) -> Iterator[HostConnection
     from vmdash.virt.probe import probe
 
     where, secrets, folder = endpoint(host), credentials(host), runtime_dir(host)
-    with _one_at_a_time(host):
-        asyncio.run(probe(where, secrets, runtime_dir=folder, name=host.name, check_address=check_reachable))
-        if not eventloop.is_registered():
-            eventloop.start_thread()
-        connection = HostConnection.open(where, secrets, runtime_dir=folder, name=host.name, read_only=read_only)
-    with connection:
+    key = (host.pk, where, secrets, folder, read_only)
+    connection = _idle.take(key)
+    if connection is None:
+        with _one_at_a_time(host):
+            asyncio.run(probe(where, secrets, runtime_dir=folder, name=host.name, check_address=check_reachable))
+            if not eventloop.is_registered():
+                eventloop.start_thread()
+            connection = HostConnection.open(where, secrets, runtime_dir=folder, name=host.name, read_only=read_only)
+    try:
         yield connection
+    except BaseException:
+        connection.close()
+        raise
+    _idle.keep(key, connection)
 
 
 @contextmanager
