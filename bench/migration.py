@@ -12,11 +12,11 @@ import signal
 import statistics
 import sys
 import time
-from typing import TYPE_CHECKING
 from uuid import UUID
 
 import httpx
 
+from bench import browsing
 from bench.report import at_most, report
 from tests.booting import wait_for_boot
 from tests.lab_fixtures import spare_lab
@@ -26,13 +26,9 @@ from vmdash.lab import fleet
 from vmdash.lab.commands import run
 from vmdash.lab.qemu_host import QemuHost
 
-if TYPE_CHECKING:
-    from vmdash.jobs.models import Job
-
 GUEST = "web1"
 ROUNDS = 16
 """Of four migrations, two by each."""
-LOOK_S = 0.01
 
 
 def main() -> int:
@@ -88,10 +84,7 @@ def _measure(product: Product, hosts: dict[str, QemuHost]) -> tuple[Samples, Sam
             # vmdash, virsh, virsh, vmdash in one round, the other way about in the next: both go both ways.
             is_ours = (turn in (0, 3)) == (number % 2 == 0)
             poll(lambda: _is_seen(uuid, here), 30, f"{GUEST} to be seen on {here}")  # noqa: B023
-            if is_ours:
-                sample = _by_vmdash(client, product.url, uuid, keys[there])
-            else:
-                sample = _by_virsh(hosts[here], hosts[there])
+            sample = _by_vmdash(client, uuid, keys[there]) if is_ours else _by_virsh(hosts[here], hosts[there])
             if number >= 0:
                 (ours if is_ours else theirs).append(sample)
     return ours, theirs
@@ -103,33 +96,16 @@ def _is_seen(uuid: UUID, host: str) -> bool:
     return Domain.objects.filter(pk=uuid, host__name=host, state="running").exists()
 
 
-def _by_vmdash(client: httpx.Client, url: str, uuid: UUID, target: int) -> tuple[float, float]:
-    page = client.get(f"/domains/{uuid}/migrate/")
-    token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
-    assert token is not None
-    fields = {"csrfmiddlewaretoken": token[1], "target": str(target), "persistent": "on", "remove_copied": "on"}
+def _by_vmdash(client: httpx.Client, uuid: UUID, target: int) -> tuple[float, float]:
+    page = f"/domains/{uuid}/migrate/"
+    fields = {"target": str(target), "persistent": "on", "remove_copied": "on"}
+    fields["csrfmiddlewaretoken"] = browsing.token(client.get(page))
     began = time.perf_counter()
-    answer = client.post(
-        f"/domains/{uuid}/migrate/start/", data=fields, headers={"Referer": url, "Accept": "application/json"}
-    )
-    answer.raise_for_status()
-    job = _ended(answer.json()["job"]["id"])
+    answer = browsing.send(client, f"{page}start/", fields)
+    job = browsing.ended(answer.json()["job"]["id"])
     seconds = time.perf_counter() - began
-    if job.state != "succeeded":
-        raise RuntimeError(f"{job.label}: {job.error}")
     assert job.result is not None
     return seconds, job.result["downtime_ms"]
-
-
-def _ended(pk: str) -> Job:
-    from vmdash.jobs.models import Job
-
-    end = time.monotonic() + 120
-    while time.monotonic() < end:
-        if found := Job.objects.filter(pk=pk).exclude(finished_at=None).first():
-            return found
-        time.sleep(LOOK_S)
-    raise TimeoutError(f"Job {pk} did not end.")
 
 
 def _by_virsh(source: QemuHost, target: QemuHost) -> tuple[float, float]:

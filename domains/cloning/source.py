@@ -91,7 +91,7 @@ def _disk(connection: HostConnection, guest: str, disk: Disk, base: str) -> Sour
         raise Conflict(
             f"Cannot clone {guest}: its disk {disk.target} ({base or disk.source}) is in no active storage pool of "
             f"{connection.name}.",
-            hint="Define a pool for that place, or start the one there is.",
+            hint="Define a pool for that place, or start or refresh the one there is.",
         )
     definition = volume.definition()
     if definition.encrypted:

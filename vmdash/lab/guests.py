@@ -33,6 +33,9 @@ def ensure(host: QemuHost) -> None:
             _define(host, "define", xml.guest(host.lab, guest, pictures, disk, bridged=bridged))
             if guest.autostart:
                 host.virsh("autostart", guest.name)
+    if any(guest.name not in defined for guest in here):
+        for pool in ("default", "shared"):
+            host.virsh("pool-refresh", pool)  # libvirt does not see by itself that their disks have come
     running = _names(host.virsh("list", "--name"))
     for guest in here:
         if guest.power is not Power.OFF and guest.name not in running:
