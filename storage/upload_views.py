@@ -88,10 +88,13 @@ def state(request: SignedInRequest, pk: UUID) -> HttpResponse:
 @require_POST
 @allow(Permission.STORAGE)
 def ticket(request: SignedInRequest, pk: UUID) -> HttpResponse:
-    """Where to send the rest of the file, from which byte on, and the token that allows it, once."""
+    """Where to send the rest of the file, from which byte on, and the token that allows it, once.
+
+    Without a token while the volume is being made, and when everything has come or the upload has ended.
+    """
     row = _upload(request, pk)
     if row.state != Upload.State.OPEN:
-        return JsonResponse(_state(row), status=202 if row.state == Upload.State.PREPARING else 409)
+        return JsonResponse(_state(row), status=202)
     token = upload_services.upload_ticket(upload=row, session_key=request.session.session_key or "")
     return JsonResponse({**_state(row), "url": f"{gateway(request)}/upload/{row.pk}", "token": token})
 

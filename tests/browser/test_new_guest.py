@@ -36,7 +36,7 @@ def test_an_uploaded_image_starts_as_a_new_guest(sign_in: SignIn, product: Produ
 
     page.goto(f"{product.url}/storage/pools/kvm1/default/volumes/{IMAGE}/")
     page.get_by_role("link", name="New guest with it").click()
-    page.get_by_label("Name").fill(NAME)
+    page.get_by_label("Name", exact=True).fill(NAME)
     page.get_by_label("Memory").fill("32 MiB")
     page.get_by_role("button", name="Make it").click()
     expect(page.locator("#live").get_by_role("status")).to_contain_text("done", timeout=30_000)

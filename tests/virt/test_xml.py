@@ -63,6 +63,14 @@ def test_disks_with_their_backing_chains() -> None:
     assert network.source == "rbd:pool/image"
 
 
+def test_a_network_on_a_bridge_of_the_host_stays_a_network_while_the_guest_runs() -> None:
+    source = "<interface type='bridge'><source network='lan' portid='1' bridge='br0'/></interface>"
+    (card,) = DomainDefinition.parse(
+        f"<domain type='kvm'><name>a</name><devices>{source}</devices></domain>"
+    ).interfaces
+    assert (card.type, card.source) == ("network", "lan")
+
+
 def test_interfaces_of_every_kind_of_source() -> None:
     domain = DomainDefinition.parse(LIVE)
     assert domain.interfaces[0] == Interface("52:54:00:90:09:0b", "network", "default", "virtio", "vnet2", "net0")

@@ -250,9 +250,11 @@ def _backing_chain(disk: Element) -> Iterator[DiskImage]:
 
 def _interface(interface: Element) -> Interface:
     source = interface.find("./source")
+    # While the guest runs, libvirt tells what a network became: type "bridge" with the name of the network beside it.
+    type = "network" if _get(source, "network") else interface.get("type", "")
     return Interface(
         mac=_get(interface.find("./mac"), "address"),
-        type=interface.get("type", ""),
+        type=type,
         source=_get(source, "network") or _get(source, "bridge") or _get(source, "dev") or _get(source, "path"),
         model=_get(interface.find("./model"), "type"),
         target=_get(interface.find("./target"), "dev"),
