@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from domains.action_types import KIND_PREFIX, KNOWN, OFF, RUNNING, Action, Seen, in_sentence
+from domains.arrived_paused import arrived_paused_obstacle
 from domains.models import Domain, DomainState
 from domains.split_brain import split_brain_obstacle
 from hosts.maintenance import maintenance_obstacle
@@ -254,6 +255,8 @@ def obstacle(action: Action, domain: Domain) -> str:
         return f"Hosts with the driver {domain.host.get_driver_display()} do not offer it."
     if action.key in _STARTS and (reason := maintenance_obstacle(domain.host)):
         return f"Its host {reason}"
+    if action.key == "save" and (reason := arrived_paused_obstacle(domain)):
+        return reason
     if action.key in _NEVER_TWICE and (reason := split_brain_obstacle(domain)):
         return reason
     if domain.is_template and action.key in _NEVER_OF_TEMPLATES:

@@ -14,12 +14,13 @@ from typing import Any
 
 from django.utils import timezone
 
+from domains.arrived_paused import arrived_paused_obstacle, moves_once_only
 from domains.draining.targets import Target
 from domains.migration.check_job import CHECK
 from domains.migration.lines import Level
 from domains.migration.plan import How as DiskHow
 from domains.migration.services import CHECK_HOLDS
-from domains.models import Domain, Snapshot
+from domains.models import Domain, DomainState, Snapshot
 from domains.split_brain import split_brain_obstacle
 from storage.models import Pool, Volume
 from storage.selectors import is_shared
@@ -84,6 +85,8 @@ class Fitting:
             held += [f"network card {card.mac}" for card in definition.interfaces if card.type == "hostdev"]
             if held:
                 return f"It holds {', '.join(held)} of its host."
+        if reason := arrived_paused_obstacle(guest):
+            return reason
         if guest.pk in self._snapshots:
             return "It has snapshots, which cannot move along."
         if not guest.is_active and guest.has_managed_save:
@@ -95,6 +98,8 @@ class Fitting:
         other = target.names.get(guest.name)
         if other is not None and other != str(guest.pk):
             return Fit(f"{host.name} has another guest named {guest.name}.")
+        if guest.state == DomainState.PAUSED and (moves_once_only(guest.host) or moves_once_only(host)):
+            return Fit(f"It is paused, and with QEMU before 10.0 it could not move back from {host.name} before it ran.")
         if guest.is_active and guest.max_memory_kib > target.usable_kib:
             free = formats.kib(max(0, target.free_kib))
             return Fit(

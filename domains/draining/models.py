@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class How(models.TextChoices):
     """What happens to one guest. The first five drain its host, the last three and the moves bring it back."""
 
-    MOVE_LIVE = "move_live", "Move while it runs"
-    MOVE_OFF = "move_off", "Move while it is off"
+    MOVE_LIVE = "move_live", "Move live"
+    MOVE_OFF = "move_off", "Move while off"
     SAVE = "save", "Save and stop"
     SHUTDOWN = "shutdown", "Shut down"
     LEAVE = "leave", "Leave as it is"

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from domains.action_types import RUNNING, STATE_WORDS, Seen
-from domains.actions import ACTIONS, host_obstacle
+from domains.actions import ACTIONS, host_obstacle, obstacle
 from domains.draining.fitting import Fit, Fitting
 from domains.draining.models import Fallback, How
 from domains.draining.record import stopped
@@ -183,9 +183,7 @@ def _fall_back(guest: Domain, policy: Policy, reason: str) -> Step:
         return Step(guest, How.LEAVE, reason, cannot_move=True)
     how = How.SAVE if policy.fallback == Fallback.SAVE else How.SHUTDOWN
     action = ACTIONS[str(how)]
-    why_not = action.why_not(Seen.in_row(guest))
-    if guest.host.driver in action.unsupported_by:
-        why_not = f"Hosts with the driver {guest.host.get_driver_display()} do not save guests."
+    why_not = obstacle(action, guest) or action.why_not(Seen.in_row(guest))
     if why_not:
-        return Step(guest, How.LEAVE, f"{reason} {why_not}", cannot_move=True)
+        return Step(guest, How.LEAVE, reason if why_not == reason else f"{reason} {why_not}", cannot_move=True)
     return Step(guest, how, reason, cannot_move=True)

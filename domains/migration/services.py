@@ -11,6 +11,7 @@ import redis
 from django.utils import timezone
 
 from domains.actions import cannot, host_obstacle
+from domains.arrived_paused import arrived_paused_obstacle
 from domains.migration import orders
 from domains.migration.check_job import CHECK
 from domains.migration.job import MIGRATE
@@ -177,7 +178,7 @@ def _obstacle(domain: Domain, target: Host) -> str:
         return f"It is on {target.name} already."
     if reason := split_brain_obstacle(domain):
         return reason
-    if reason := host_obstacle(domain.host):
+    if reason := host_obstacle(domain.host) or arrived_paused_obstacle(domain):
         return reason
     if reason := host_obstacle(target):
         return reason.replace("Its host ", "")

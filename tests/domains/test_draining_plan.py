@@ -210,6 +210,15 @@ class TestGuestsThatCannotMove:
         found = step(drain(kvm1, operator, fallback), "web1")
         assert (found.how, found.cannot_move) == (how, True)
 
+    def test_a_paused_one_moves_only_where_it_could_come_back(self, kvm1: Host, kvm2: Host, operator: User) -> None:
+        Host.objects.update(hypervisor_version="7.2.22")
+        guest(kvm1, "git", state="paused")
+        found = step(drain(kvm1, operator), "git")
+        assert found.how == How.SAVE
+        assert found.why.startswith("It is paused, and with QEMU before 10.0 it could not move back from kvm2")
+        Host.objects.update(hypervisor_version="10.0.2")
+        assert step(drain(kvm1, operator), "git").how == How.MOVE_LIVE
+
     def test_a_transient_one_cannot_be_saved(self, kvm1: Host, operator: User) -> None:
         guest(kvm1, "web1", persistent=False)
         found = step(drain(kvm1, operator), "web1")

@@ -115,7 +115,7 @@ class TestWhoMay:
 class TestThePlan:
     def test_it_says_what_happens_to_each_guest_and_why(self, web1: Domain, operator_client: Client) -> None:
         page = shown(operator_client)
-        assert "Move while it runs to <b>kvm2</b>" in page
+        assert "Move live to <b>kvm2</b>" in page
         assert "15.5 GiB of memory stay free there." in page
         assert "1 guest moves." in page
 
@@ -209,7 +209,7 @@ class TestInMaintenance:
         page = shown(viewer_client, "host")
         assert "kvm1 is in maintenance" in page
         assert "by ada" in page
-        assert "Move while it runs to kvm2" in page
+        assert "Move live to kvm2" in page
         assert url("host-return") not in page
         assert url("host-return") in shown(operator_client, "host")
         for address in (reverse("hosts"), reverse("fleet")):
@@ -241,7 +241,7 @@ class TestInMaintenance:
         self, record: Drain, kvm1: Host, operator_client: Client
     ) -> None:
         page = shown(operator_client, "host-return")
-        assert "Move while it runs to <b>kvm1</b>" in page
+        assert "Move live to <b>kvm1</b>" in page
         answer = operator_client.post(url("host-return-start"), {"mark": mark(page)})
         job = Job.objects.get(kind="host.return")
         assert answer["Location"] == reverse("job", args=[job.pk])
