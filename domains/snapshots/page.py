@@ -32,7 +32,7 @@ _STATES = {
     "shutoff": "off",
     "crashed": "crashed",
     "pmsuspended": "asleep",
-    "disk-snapshot": "running; its memory is not in it",
+    "disk-snapshot": "running",
 }
 
 

@@ -14,9 +14,13 @@ async function show() {
   if (fresh) document.getElementById("summary").replaceChildren(...fresh.childNodes);
 }
 
-button.hidden = true;
-form.addEventListener("change", () => {
+function update() {
   show().catch(() => {
     button.hidden = false;
   });
-});
+}
+
+button.hidden = true;
+form.addEventListener("change", update);
+// What was written before this was loaded, or was there when somebody came back:
+if ([...form.querySelectorAll("input")].some((input) => input.value !== input.defaultValue)) update();

@@ -337,6 +337,11 @@ def test_a_schedule_takes_them_and_lets_old_ones_go(backup1: RealGuest, worker: 
     ticking.tick(now + timedelta(days=1, minutes=1))
     pruned = ScheduledSnapshot.objects.exclude(pruning_job=None).get()
     assert pruned.due_at == now and pruned.pruning_job
-    assert backup1.ended(pruned.pruning_job).state == "succeeded"
+    job = backup1.ended(pruned.pruning_job)
+    assert (job.state, job.error) == ("succeeded", "")
     assert backup1.names() == [run.snapshot_name]
+    assert backup1.reads(2)
+    assert backup1.state() == "shut off"
+    assert len(backup1.files()) == 2
+    backup1.revert(Snapshot.objects.get(name=run.snapshot_name))
     assert backup1.reads(2)

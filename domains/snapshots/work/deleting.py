@@ -1,11 +1,12 @@
 """Deleting a snapshot, and flattening disks.
 
 An internal snapshot libvirt deletes. Of an external one libvirt merges the overlay into the image below while the guest
-is off; while it runs, vmdash does so itself, since libvirt's own way cannot be watched, nor cancelled.
+is off, where it can; while it runs, vmdash does so itself, since libvirt's own way cannot be watched, nor cancelled.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from domains.models import Domain
@@ -20,7 +21,7 @@ from vmdash.jobs.database import insist
 from vmdash.jobs.models import Job
 from vmdash.jobs.registry import Outcome, Result
 from vmdash.virt import blockjob
-from vmdash.virt.errors import CallError, CallUnsupported, SnapshotNotFound
+from vmdash.virt.errors import ArgumentRefused, CallError, CallUnsupported, GuestNotRunning, SnapshotNotFound
 from vmdash.virt.snapshot import redefine, snapshot, snapshots
 from vmdash.virt.xml.snapshot import SnapshotDefinition, SnapshotDisk, with_other_files
 
@@ -154,13 +155,30 @@ def _merge_off(ctx: JobContext, domain: Domain, guest: Guest, files: Files, defi
     ctx.phase("Merging what was written since; the guest stays off")
     try:
         patiently(ctx, snapshot(guest, definition.name).delete, domain=domain)
-    except CallUnsupported as error:
+    except (CallUnsupported, ArgumentRefused) as error:
         _mark_half_merged(domain, definition, False)
+        ctx.log(f"The libvirt of {guest.host} cannot do it while the guest is off, so QEMU is started for it, paused.")
+        _merge_started(ctx, domain, guest, files, definition, detail=error.detail)
+
+
+def _merge_started(
+    ctx: JobContext, domain: Domain, guest: Guest, files: Files, definition: SnapshotDefinition, *, detail: str
+) -> None:
+    """For libvirt before 9.0, and 9.0 where other snapshots came after this one: as it would do it. QEMU runs, the
+    guest does not; it ends with our connection, whatever happens to us."""
+    if guest.has_managed_save():
         raise Conflict(
-            f"The libvirt of {guest.host} cannot merge this snapshot of {guest.name} while it is off.",
-            hint="Delete it while the guest runs, or forget it and keep its files.",
-            detail=error.detail,
-        ) from error
+            f"Cannot delete snapshot {definition.name} of {guest.name} while it is off: it has a saved state, which "
+            "starting QEMU would use up.",
+            hint="Start the guest, or discard its saved state.",
+            detail=detail,
+        )
+    guest.start(paused=True, autodestroy=True)
+    try:
+        _merge_running(ctx, domain, guest, files, definition)
+    finally:
+        with suppress(GuestNotRunning):
+            guest.destroy()
 
 
 def _mark_half_merged(domain: Domain, definition: SnapshotDefinition, value: bool = True) -> None:
