@@ -53,15 +53,7 @@ class Migration(migrations.Migration):
                 (
                     "how",
                     models.CharField(
-                        choices=[
-                            ("move_live", "Move while it runs"),
-                            ("move_off", "Move while it is off"),
-                            ("save", "Save and stop"),
-                            ("shutdown", "Shut down"),
-                            ("leave", "Leave as it is"),
-                            ("restore", "Restore"),
-                            ("start", "Start"),
-                        ],
+                        choices=[('move_live', 'Move live'), ('move_off', 'Move while off'), ('save', 'Save and stop'), ('shutdown', 'Shut down'), ('leave', 'Leave as it is'), ('restore', 'Restore'), ('start', 'Start')],
                         max_length=10,
                     ),
                 ),
