@@ -99,7 +99,8 @@ class Fitting:
         if other is not None and other != str(guest.pk):
             return Fit(f"{host.name} has another guest named {guest.name}.")
         if guest.state == DomainState.PAUSED and (moves_once_only(guest.host) or moves_once_only(host)):
-            return Fit(f"It is paused, and with QEMU before 10.0 it could not move back from {host.name} before it runs.")
+            back = f"it could not move back from {host.name} before it runs"
+            return Fit(f"It is paused, and with QEMU before 10.0 {back}.")
         if guest.is_active and guest.max_memory_kib > target.usable_kib:
             free = formats.kib(max(0, target.free_kib))
             return Fit(

@@ -53,7 +53,15 @@ class Migration(migrations.Migration):
                 (
                     "how",
                     models.CharField(
-                        choices=[('move_live', 'Move live'), ('move_off', 'Move while off'), ('save', 'Save and stop'), ('shutdown', 'Shut down'), ('leave', 'Leave as it is'), ('restore', 'Restore'), ('start', 'Start')],
+                        choices=[
+                            ("move_live", "Move live"),
+                            ("move_off", "Move while off"),
+                            ("save", "Save and stop"),
+                            ("shutdown", "Shut down"),
+                            ("leave", "Leave as it is"),
+                            ("restore", "Restore"),
+                            ("start", "Start"),
+                        ],
                         max_length=10,
                     ),
                 ),
