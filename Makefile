@@ -45,8 +45,9 @@ check: setup-tests ## style, types, import rules, migrations, templates, JavaScr
 
 # --- measuring and showing ------------------------------------------------------------------------
 .PHONY: bench-latency bench-pages bench-faults bench-migration bench-clone screenshots
-bench-latency: setup-lab ## time from a change on a host to the browser
+bench-latency: setup-lab ## time from a change on a host to the browser; short actions beside long jobs
 	@$(ROOT) $(BIN)/python -m bench.latency
+	@$(ROOT) $(BIN)/python -m bench.short_actions
 
 bench-pages: setup ## server time of the pages with 10,000 guests
 	@$(BIN)/python -m bench.pages
