@@ -99,8 +99,7 @@ class Fitting:
         if other is not None and other != str(guest.pk):
             return Fit(f"{host.name} has another guest named {guest.name}.")
         if guest.state == DomainState.PAUSED and (moves_once_only(guest.host) or moves_once_only(host)):
-            back = f"it could not move back from {host.name} before it runs"
-            return Fit(f"It is paused, and with QEMU before 10.0 {back}.")
+            return Fit(f"It is paused, and QEMU before 10.0 could not move it back from {host.name} before it ran.")
         if guest.is_active and guest.max_memory_kib > target.usable_kib:
             free = formats.kib(max(0, target.free_kib))
             return Fit(

@@ -215,7 +215,7 @@ class TestGuestsThatCannotMove:
         guest(kvm1, "git", state="paused")
         found = step(drain(kvm1, operator), "git")
         assert found.how == How.SAVE
-        assert found.why.startswith("It is paused, and with QEMU before 10.0 it could not move back from kvm2")
+        assert found.why.startswith("It is paused, and QEMU before 10.0 could not move it back from kvm2")
         Host.objects.update(hypervisor_version="10.0.2")
         assert step(drain(kvm1, operator), "git").how == How.MOVE_LIVE
 
