@@ -15,6 +15,7 @@ import pytest
 
 from tests.booting import wait_for_agent, wait_for_boot
 from vmdash.lab import fleet
+from vmdash.lab.commands import LabError
 from vmdash.lab.layout import REPOSITORY, Lab
 from vmdash.lab.qemu_host import QemuHost
 
@@ -66,10 +67,17 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.fixture(autouse=True)
 def repaired_fleet(request: pytest.FixtureRequest) -> None:
-    """What a failed test may have left dead or paused does not fail the next one."""
-    if _failed and "lab" in request.fixturenames:
-        _failed.clear()
-        fleet.up(request.getfixturevalue("lab"), lambda sentence: None)
+    """What a failed test may have left dead or in the wrong place does not fail the next one."""
+    if not _failed or "lab" not in request.fixturenames:
+        return
+    _failed.clear()
+    lab: Lab = request.getfixturevalue("lab")
+    try:
+        fleet.up(lab, lambda sentence: None)
+    except LabError:  # such as a guest that runs on another host, which has its disk
+        fleet.down(lab)
+        fleet.up(lab, lambda sentence: None)
+    wait_for_boot(fleet.qemu_hosts(lab))
 
 
 @pytest.fixture(scope="session")
