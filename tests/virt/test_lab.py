@@ -190,7 +190,7 @@ def test_the_use_of_a_host_and_its_cells(open_host: Open) -> None:
 def test_the_inventory_of_a_host(open_host: Open) -> None:
     connection = open_host("kvm2")
     facts = {one.name: one for one in connection.inventory() if isinstance(one, GuestFacts)}
-    assert facts["git"].status.words == "paused: by user"
+    assert facts["git"].status.words.startswith("paused")  # why, depends on what was done with it before
     assert facts["backup1"].libvirt_id is None
     assert facts["wiki"].autostart
     disks = {guest.name: guest.definition().disks for guest in connection.guests()}
