@@ -1,8 +1,7 @@
 """Copying volumes: on one host, and from host to host. For jobs that make volumes; nothing here knows their kind.
 
-Used in two phases, so that no accident leaves a volume that nobody knows of: the job's parameters name the volume
-before it is made, each copy notes in the job's row that it begins and when it is through, and the kind's `reconcile`
-asks `settle` what is true and calls `remove` for what shall not stay.
+Each copy notes in the job's row that it begins and when it is through, so that no accident leaves a volume that nobody
+knows of; what came of one that was interrupted, `storage.undoing` finds out.
 """
 
 from __future__ import annotations
@@ -12,18 +11,16 @@ import hashlib
 import queue
 import threading
 from collections.abc import Callable
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from django.db import connections
 
 from hosts.connect import connected
 from hosts.models import Host
+from storage import undoing
 from vmdash.exceptions import InvalidInput, VmdashError
 from vmdash.jobs.context import Cancelled, JobContext, OutcomeUnknown
-from vmdash.jobs.database import insist
-from vmdash.jobs.models import Job
-from vmdash.virt.errors import AlreadyExists, CallError, HostError, PoolNotFound, VolumeNotFound
+from vmdash.virt.errors import AlreadyExists, CallError, HostError, InvalidState, PoolBusy, VolumeNotFound
 from vmdash.virt.xml.volume import VolumeSpec
 
 if TYPE_CHECKING:
@@ -39,15 +36,6 @@ FILE_POOLS = frozenset({"dir", "fs", "netfs", "gluster", "vstorage"})
 """Pools whose volumes are files: any format can lie there. Others hold the bare content of disks."""
 
 
-class Fate(StrEnum):
-    """What came of a volume that an interrupted job was making."""
-
-    ABSENT = "absent"
-    COMPLETE = "complete"
-    UNKNOWN = "unknown"
-    """It is there, but nobody saw whether everything is in it."""
-
-
 def copy_volume(
     ctx: JobContext, host: Host, source_pool: str, source_name: str, target_pool: str, spec: VolumeSpec
 ) -> None:
@@ -61,12 +49,12 @@ def copy_volume(
         AlreadyExists: there is such a volume already; it is left alone.
         CallError: the host refused, or failed on the way (OutOfSpace …).
         Cancelled: and nothing is left of it.
-        OutcomeUnknown and other Interrupted: see `settle`.
+        OutcomeUnknown and other Interrupted: see `undoing.settle`.
     """
     with connected(host) as connection:
         source = connection.pool(source_pool).volume(source_name)
         target = connection.pool(target_pool)
-        refuse_existing(target, spec.name)
+        undoing.refuse_existing(target, spec.name)
         total_bytes = spec.allocation_bytes or _content_bytes(connection, source, spec)
         make(
             ctx,
@@ -89,26 +77,27 @@ def make(
 ) -> None:
     """Have the host make a volume by `call`, which blocks, and tell how far it is; see `copy_volume`.
 
-    `pool` belongs to another connection than the one that `call` gets. The caller has asked `refuse_existing`.
+    `pool` belongs to another connection than the one that `call` gets. The caller has asked `undoing.refuse_existing`.
     """
-    mark(ctx, "begun", host, pool.name, name)
-    at_work, cancelled, work = True, None, HostCall(host, call)
-    while at_work:
-        at_work = not work.ended.wait(POLL_S)
-        ctx.transferred(min(_size(pool, name), total_bytes), total_bytes)
-        try:
-            ctx.check()
-        except Cancelled as asked:
-            if cancelled is None and at_work:
-                ctx.phase(f"Cancelled: {host.name} cannot stop half-way; it is deleted when it is through")
-            cancelled = asked
-    if cancelled or (work.error and not isinstance(work.error, HostError)):
-        _delete(pool, name, unless=work.error)
-    if cancelled:
-        raise cancelled
-    work.raise_error()
-    ctx.transferred(total_bytes, total_bytes)
-    mark(ctx, "made", host, pool.name, name)
+    with undoing.begun(ctx, host, pool.name, name):
+        at_work, cancelled, work = True, None, HostCall(host, call)
+        while at_work:
+            at_work = not work.ended.wait(POLL_S)
+            ctx.transferred(min(_size(pool, name), total_bytes), total_bytes)
+            try:
+                ctx.check()
+            except Cancelled as asked:
+                if cancelled is None and at_work:
+                    ctx.phase(f"Cancelled: {host.name} cannot stop half-way; it is deleted when it is through")
+                cancelled = asked
+        if isinstance(work.error, AlreadyExists | InvalidState):  # a file of that name, known to the pool or not
+            raise work.error
+        if cancelled or (work.error and not isinstance(work.error, HostError)):
+            _delete(pool, name)
+        if cancelled:
+            raise cancelled
+        work.raise_error()
+        ctx.transferred(total_bytes, total_bytes)
 
 
 def copy_between_hosts(
@@ -134,38 +123,59 @@ def copy_between_hosts(
         AlreadyExists: there is such a volume already; it is left alone.
         CallError: a host refused or failed (OutOfSpace …); nothing is left on the target.
         Cancelled: at once, and nothing is left.
-        OutcomeUnknown and other Interrupted: see `settle`.
+        OutcomeUnknown and other Interrupted: see `undoing.settle`.
     """
     with connected(source_host) as here, connected(target_host) as there:
         source = here.pool(source_pool).volume(source_name)
         target = there.pool(target_pool)
         length = _check_same_content(source, target, spec)
-        refuse_existing(target, spec.name)
-        mark(ctx, "begun", target_host, target_pool, spec.name)
-        try:
-            # Raw and as long as the file: only zeros are there, so holes may be left out. What it is, the host finds
-            # out when the stream ends.
-            volume = target.create_volume(VolumeSpec(spec.name, length, format="raw" if _has_files(target) else ""))
-            digest = _pump(ctx, source, volume, length)
-            if verify:
-                ctx.phase(f"Reading it back from {target_host.name} to compare")
-                read_back = checksum(ctx, volume, length)
-                if read_back != digest:
-                    raise InvalidInput(
-                        f"The copy of {source_name} on {target_host.name} differs from the original.",
-                        hint="Check the storage of both hosts, and try again.",
-                        detail=f"SHA-256 sent: {digest}\nSHA-256 read back: {read_back}",
-                    )
-            target.refresh()
-        except AlreadyExists:
-            raise
-        except HostError as error:
-            raise OutcomeUnknown(error.message) from error
-        except (VmdashError, Cancelled):
-            _delete(target, spec.name)
-            raise
-        mark(ctx, "made", target_host, target_pool, spec.name)
+        undoing.refuse_existing(target, spec.name)
+        with undoing.begun(ctx, target_host, target_pool, spec.name):
+            try:
+                # Raw and as long as the file: only zeros are there, so holes may be left out. What it is, the host
+                # finds out when the stream ends.
+                volume = target.create_volume(VolumeSpec(spec.name, length, format="raw" if _has_files(target) else ""))
+                digest = _pump(ctx, source, volume, length)
+                if verify:
+                    ctx.phase(f"Reading it back from {target_host.name} to compare")
+                    _compare(ctx, volume, length, digest)
+                look_through(ctx, target)
+            except AlreadyExists:
+                raise
+            except HostError as error:
+                raise OutcomeUnknown(error.message) from error
+            except (VmdashError, Cancelled):
+                _delete(target, spec.name)
+                raise
         return digest
+
+
+def _compare(ctx: JobContext, volume: Volume, length: int, sent: str) -> None:
+    """Raises InvalidInput when what is stored is not what was sent."""
+    read_back = checksum(ctx, volume, length)
+    if read_back != sent:
+        raise InvalidInput(
+            f"The copy {volume.name} on {volume.host} differs from the original.",
+            hint="Check the storage of both hosts, and try again.",
+            detail=f"SHA-256 sent: {sent}\nSHA-256 read back: {read_back}",
+        )
+
+
+def look_through(ctx: JobContext, pool: Pool) -> None:
+    """Have the host notice what came into the pool otherwise than by its own making: of what format it is. Waits while
+    other volumes are being made there. Raises CallError, Interrupted."""
+
+    def looked() -> bool:
+        try:
+            pool.refresh(patience_s=0)
+        except PoolBusy:
+            return False
+        return True
+
+    if not looked():
+        ctx.phase(f"Waiting until {pool.host} has made other volumes in {pool.name}")
+        while not ctx.wait_until(looked, timeout_s=3600):
+            ctx.log(f"{pool.host} is still making other volumes in {pool.name}")
 
 
 def checksum(ctx: JobContext, volume: Volume, length: int) -> str:
@@ -184,68 +194,6 @@ def checksum(ctx: JobContext, volume: Volume, length: int) -> str:
             ctx.transferred(min(done, length), length)
             _check_now_and_then(ctx, done)
     return digest.hexdigest()
-
-
-def settle(ctx: JobContext, host: Host, pool: str, name: str) -> Fate:
-    """What came of a volume that this interrupted job was making. Waits while the host is still at work on it.
-
-    Raises:
-        HostError: the host cannot be asked now.
-        Interrupted: like `JobContext.check`, except that a cancelled job is waited for, too.
-    """
-    if not is_marked(ctx.job, "begun", host, pool, name):
-        return Fate.ABSENT
-    with connected(host) as connection:
-        seen_at_work = False
-        while True:
-            try:
-                volume = connection.pool(pool).volume(name)
-            except (VolumeNotFound, PoolNotFound):
-                return Fate.ABSENT
-            if not volume.is_being_made():
-                break
-            if not seen_at_work:
-                ctx.phase(f"{host.name} is still at work on {name}")
-            seen_at_work = True
-            with contextlib.suppress(Cancelled):
-                ctx.check()
-            threading.Event().wait(POLL_S)
-    # A host that ends such work deletes what it could not finish. One that was restarted meanwhile does not.
-    return Fate.COMPLETE if seen_at_work or is_marked(ctx.job, "made", host, pool, name) else Fate.UNKNOWN
-
-
-def remove(host: Host, pool: str, name: str) -> bool:
-    """Delete a volume if it is there. Returns whether it was. Raises VirtError."""
-    with connected(host) as connection:
-        try:
-            connection.pool(pool).volume(name).delete()
-        except (VolumeNotFound, PoolNotFound):
-            return False
-    return True
-
-
-def refuse_existing(pool: Pool, name: str) -> None:
-    """Raises AlreadyExists when the pool has a volume of that name."""
-    with contextlib.suppress(VolumeNotFound):
-        pool.volume(name)
-        raise AlreadyExists.because(
-            f"make volume {name} in pool {pool.name}", pool.host, reason="there is a volume of that name already"
-        )
-
-
-def mark(ctx: JobContext, what: str, host: Host, pool: str, name: str) -> None:
-    """Note in the job's row, for good, that the making of a volume has `begun` or that it is `made`."""
-    noted = [*ctx.job.parameters.get(what, []), _mark(host, pool, name)]
-    ctx.job.parameters = {**ctx.job.parameters, what: noted}
-    insist(lambda: Job.objects.filter(pk=ctx.job.pk).update(parameters=ctx.job.parameters))
-
-
-def is_marked(job: Job, what: str, host: Host, pool: str, name: str) -> bool:
-    return _mark(host, pool, name) in job.parameters.get(what, [])
-
-
-def _mark(host: Host, pool: str, name: str) -> list[str | int]:
-    return [host.pk, pool, name]
 
 
 class HostCall:
@@ -408,9 +356,7 @@ def _check_now_and_then(ctx: JobContext, done: int) -> None:
         ctx.check()
 
 
-def _delete(pool: Pool, name: str, *, unless: Exception | None = None) -> None:
-    """Delete what a copy left, unless it failed because something of that name was there before."""
-    if isinstance(unless, AlreadyExists):
-        return
+def _delete(pool: Pool, name: str) -> None:
+    """Delete what a copy left."""
     with contextlib.suppress(VolumeNotFound):
         pool.volume(name).delete()

@@ -7,9 +7,9 @@ from typing import Any
 from django.utils import timezone
 
 from hosts.connect import connected
-from storage import copying, volume_rows
+from storage import copying, undoing, volume_rows
 from storage.models import Image, ImageCopy, Pool
-from storage.volume_jobs import DAY_S, at, settle_made
+from storage.volume_jobs import DAY_S, VolumeAt, at, settle_made
 from vmdash.exceptions import Conflict, InvalidInput, NotFound, VmdashError
 from vmdash.jobs.context import Cancelled, JobContext
 from vmdash.jobs.database import insist
@@ -53,38 +53,45 @@ def _run_copy(ctx: JobContext) -> Result:
     if image is None or source is None:
         raise NotFound("The library has no such image any more.")
     try:
-        ctx.phase(f"Copying {image.name} from {source.pool.host.name} to {target.pool.host.name}")
-        digest = copying.copy_between_hosts(
-            ctx,
-            source_host=source.pool.host,
-            source_pool=source.pool.name,
-            source_name=source.volume_name,
-            target_host=target.pool.host,
-            target_pool=target.pool.name,
-            spec=VolumeSpec(target.name, 0, format=""),
-            verify=True,
-        )
-        if image.sha256 and digest != image.sha256:
-            copying.remove(target.pool.host, target.pool.name, target.name)
-            set_state(source, ImageCopy.State.BAD)
-            raise InvalidInput(
-                f"The copy on {source.pool.host.name} is not {image.name} any more: its checksum is another.",
-                hint="Copy from another host.",
-                detail=f"expected {image.sha256}\nfound {digest}",
-            )
-        with connected(target.pool.host) as connection:
-            volume_rows.reread(connection, target.pool, target.name)
+        with undoing.left_open(ctx):
+            digest = _copy(ctx, image, source, target)
     except (VmdashError, Cancelled):
         _forget(ctx)
         raise
-    _arrived(ctx)
+    _arrived(ctx, ImageCopy.State.GOOD)
     return {"sha256": digest}
+
+
+def _copy(ctx: JobContext, image: Image, source: ImageCopy, target: VolumeAt) -> str:
+    """Returns the SHA-256. Raises VmdashError, Interrupted."""
+    ctx.phase(f"Copying {image.name} from {source.pool.host.name} to {target.pool.host.name}")
+    digest = copying.copy_between_hosts(
+        ctx,
+        source_host=source.pool.host,
+        source_pool=source.pool.name,
+        source_name=source.volume_name,
+        target_host=target.pool.host,
+        target_pool=target.pool.name,
+        spec=VolumeSpec(target.name, 0, format=""),
+        verify=True,
+    )
+    if image.sha256 and digest != image.sha256:
+        undoing.remove(target.pool.host, target.pool.name, target.name)
+        set_state(source, ImageCopy.State.BAD)
+        raise InvalidInput(
+            f"The copy on {source.pool.host.name} is not {image.name} any more: its checksum is another.",
+            hint="Copy from another host.",
+            detail=f"expected {image.sha256}\nfound {digest}",
+        )
+    with connected(target.pool.host) as connection:
+        volume_rows.reread(connection, target.pool, target.name)
+    return digest
 
 
 def _settle_copy(ctx: JobContext) -> Outcome:
     outcome = settle_made(ctx)
-    if outcome.state == Job.State.SUCCEEDED:
-        _arrived(ctx)
+    if outcome.state == Job.State.SUCCEEDED:  # whole, but nobody compared it with the library's checksum
+        _arrived(ctx, ImageCopy.State.UNCHECKED)
     else:
         _forget(ctx)
     return outcome
@@ -94,8 +101,9 @@ def _mine(ctx: JobContext) -> Any:
     return ImageCopy.objects.filter(pool=ctx.parameters["pool"], volume_name=ctx.parameters["name"])
 
 
-def _arrived(ctx: JobContext) -> None:
-    insist(lambda: _mine(ctx).update(state=ImageCopy.State.GOOD, checked_at=timezone.now()))
+def _arrived(ctx: JobContext, state: ImageCopy.State) -> None:
+    checked_at = timezone.now() if state is ImageCopy.State.GOOD else None
+    insist(lambda: _mine(ctx).update(state=state, checked_at=checked_at))
 
 
 def _forget(ctx: JobContext) -> None:

@@ -10,10 +10,10 @@ from django.conf import settings
 from django.utils import timezone
 
 from hosts.connect import connected
-from storage import copying, image_jobs, volume_rows
+from storage import copying, image_jobs, undoing, volume_rows
 from storage.models import Upload
 from storage.transfers import tickets
-from storage.volume_jobs import at
+from storage.volume_jobs import VolumeAt, at
 from vmdash import formats
 from vmdash.exceptions import Conflict, InvalidInput, NotFound, Unavailable, VmdashError
 from vmdash.jobs.context import STOPPING, Cancelled, JobContext
@@ -21,7 +21,7 @@ from vmdash.jobs.database import insist
 from vmdash.jobs.models import Job
 from vmdash.jobs.places import Need
 from vmdash.jobs.registry import Kind, Outcome, Result, register
-from vmdash.virt.errors import HostError
+from vmdash.virt.errors import CallError, HostError
 from vmdash.virt.xml.volume import VolumeSpec
 
 WEEK_S = 7 * 24 * 3600
@@ -32,21 +32,33 @@ AT_ONCE = 8
 
 def _run(ctx: JobContext) -> Result:
     target, upload = at(ctx), _upload(ctx)
-    try:
-        with connected(target.pool.host) as connection:
-            pool = connection.pool(target.pool.name)
-            copying.refuse_existing(pool, target.name)
-            copying.mark(ctx, "begun", target.pool.host, target.pool.name, target.name)
-            has_files = target.pool.type in copying.FILE_POOLS
+    with undoing.left_open(ctx):
+        try:
+            _make(ctx, target, upload)
+            ctx.phase("Waiting for the browser to send it")
+            return _await(ctx)
+        except HostError:
+            if not ctx.parameters.get("begun"):
+                _undo(ctx)
+            raise
+        except (VmdashError, Cancelled):
+            _undo(ctx)
+            raise
+
+
+def _make(ctx: JobContext, target: VolumeAt, upload: Upload) -> None:
+    """The volume, empty; from now on the gateway fills it."""
+    with connected(target.pool.host) as connection:
+        pool = connection.pool(target.pool.name)
+        undoing.refuse_existing(pool, target.name)
+        undoing.mark(ctx, "begun", target.pool.host, target.pool.name, target.name)
+        has_files = target.pool.type in copying.FILE_POOLS
+        try:
             pool.create_volume(VolumeSpec(target.name, upload.size_bytes, format="raw" if has_files else ""))
-        insist(lambda: Upload.objects.filter(pk=upload.pk).update(state=Upload.State.OPEN, touched_at=timezone.now()))
-        ctx.phase("Waiting for the browser to send it")
-        return _await(ctx)
-    except HostError:
-        raise
-    except (VmdashError, Cancelled):
-        _undo(ctx)
-        raise
+        except CallError:  # it is somebody else's, if it is there
+            undoing.unmark(ctx, target.pool.host, target.pool.name, target.name)
+            raise
+    insist(lambda: Upload.objects.filter(pk=upload.pk).update(state=Upload.State.OPEN, touched_at=timezone.now()))
 
 
 def _await(ctx: JobContext) -> Result:
@@ -80,8 +92,9 @@ def _await(ctx: JobContext) -> Result:
                 detail=f"expected {upload.sha256_expected}\nreceived {digest}",
             )
         ctx.log(f"SHA-256 {digest}" + (", as expected" if upload.sha256_expected else ""))
-        pool.refresh()
-        copying.mark(ctx, "made", target.pool.host, target.pool.name, target.name)
+        copying.look_through(ctx, pool)
+        ctx.note(sha256=digest)
+        undoing.mark(ctx, "made", target.pool.host, target.pool.name, target.name)
         volume_rows.reread(connection, target.pool, target.name)
     _close(upload)
     image_jobs.uploaded(ctx, target.pool, target.name, digest)
@@ -92,10 +105,13 @@ def _reconcile(ctx: JobContext) -> Outcome:
     """The gateway goes on without the worker; so does this."""
     target, upload = at(ctx), _upload(ctx)
     host, pool, name = target.pool.host, target.pool.name, target.name
-    if copying.is_marked(ctx.job, "made", host, pool, name):
+    if undoing.is_marked(ctx.job, "made", host, pool, name):
         _close(upload)
+        with connected(host) as connection:
+            volume_rows.reread(connection, target.pool, name)
+        image_jobs.uploaded(ctx, target.pool, name, ctx.parameters["sha256"])
         return Outcome(Job.State.SUCCEEDED, "It was interrupted after everything had come.")
-    if not copying.is_marked(ctx.job, "begun", host, pool, name) or upload.state == Upload.State.PREPARING:
+    if not undoing.is_marked(ctx.job, "begun", host, pool, name) or upload.state == Upload.State.PREPARING:
         _undo(ctx)
         return Outcome(Job.State.FAILED, "It was interrupted before it began. Upload it again.")
     try:
@@ -110,14 +126,9 @@ def _reconcile(ctx: JobContext) -> Outcome:
 
 def _undo(ctx: JobContext) -> None:
     """Nothing more is taken, and what came is deleted, if it was this job that made the volume. Raises VirtError."""
-    target = at(ctx)
     _close(_upload(ctx))
     image_jobs.gave_up(ctx)
-    if not copying.is_marked(ctx.job, "begun", target.pool.host, target.pool.name, target.name):
-        return
-    copying.remove(target.pool.host, target.pool.name, target.name)
-    with connected(target.pool.host) as connection:
-        volume_rows.reread(connection, target.pool, target.name)
+    undoing.remove_begun(ctx)
 
 
 def _upload(ctx: JobContext) -> Upload:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from hosts.connect import connected
-from storage import copying, volume_guards, volume_rows
-from storage.copying import Fate, HostCall
+from storage import copying, undoing, volume_guards, volume_rows
+from storage.copying import HostCall
 from storage.models import Pool, VolumeSecret
+from storage.undoing import Fate
 from vmdash import formats
 from vmdash.exceptions import Conflict, NotFound, Unavailable, VmdashError
 from vmdash.jobs.context import Cancelled, JobContext, OutcomeUnknown
@@ -59,9 +60,9 @@ def spec_of(parameters: Any) -> VolumeSpec:
 def _run_create(ctx: JobContext) -> Result:
     target, spec = at(ctx), spec_of(ctx.parameters)
     host = target.pool.host
-    with _tidy_secret(ctx, target), connected(host) as connection:
+    with _tidy_secret(ctx, target), undoing.left_open(ctx), connected(host) as connection:
         pool = connection.pool(target.pool.name)
-        copying.refuse_existing(pool, spec.name)
+        undoing.refuse_existing(pool, spec.name)
         _give_secret(connection, ctx)
         ctx.phase(f"Making it on {host.name}")
         copying.make(
@@ -79,7 +80,7 @@ def _run_create(ctx: JobContext) -> Result:
 def _run_copy(ctx: JobContext) -> Result:
     target, spec = at(ctx), spec_of(ctx.parameters)
     source = ctx.parameters["source_name"]
-    with _tidy_secret(ctx, target):
+    with _tidy_secret(ctx, target), undoing.left_open(ctx):
         with connected(target.pool.host) as connection:
             _give_secret(connection, ctx)
         ctx.phase(f"Copying {source} on {target.pool.host.name}")
@@ -93,15 +94,12 @@ def settle_made(ctx: JobContext) -> Outcome:
     """For interrupted jobs that make a volume: it stays when it is known to be whole, and goes otherwise."""
     target = at(ctx)
     host, pool, name = target.pool.host, target.pool.name, target.name
-    fate = copying.settle(ctx, host, pool, name)
+    fate = undoing.settle(ctx, host, pool, name)
     if fate is Fate.COMPLETE and not ctx.job.cancel_requested_at:
         with connected(host) as connection:
             volume_rows.reread(connection, target.pool, name)
         return Outcome(Job.State.SUCCEEDED, f"It was interrupted, but {host.name} finished it: {name} is there.")
-    if fate is not Fate.ABSENT:
-        copying.remove(host, pool, name)
-        with connected(host) as connection:
-            volume_rows.reread(connection, target.pool, name)
+    undoing.remove_begun(ctx)
     forget_secret(ctx, target)
     words = "nothing was made" if fate is Fate.ABSENT else "what was there of it is deleted"
     return Outcome(Job.State.FAILED, f"It was interrupted: {words}. Try again.")
@@ -148,9 +146,9 @@ def _changing(ctx: JobContext, doing: str, *, also_off: bool = False) -> Iterato
         volume_guards.refuse_use(connection, pool, volume, doing, also_off=also_off)
         try:
             yield connection, volume
+            volume_rows.reread(connection, target.pool, target.name)
         except HostError as error:
             raise OutcomeUnknown(error.message) from error
-        volume_rows.reread(connection, target.pool, target.name)
 
 
 def _on_host(ctx: JobContext, target: VolumeAt, call: Callable[[Volume], None]) -> None:
@@ -201,13 +199,14 @@ def _settle_wipe(ctx: JobContext) -> Outcome:
 
 def _run_delete(ctx: JobContext) -> Result:
     target = at(ctx)
-    with suppress(VolumeNotFound), _changing(ctx, f"Cannot delete {target.name}", also_off=True) as (own, volume):
-        secret = volume.definition().secret_uuid
-        volume.delete()
-        if secret and VolumeSecret.objects.filter(pk=UUID(secret)).delete()[0]:
-            own.forget_volume_secret(secret)
-    with connected(target.pool.host) as connection:
-        volume_rows.reread(connection, target.pool, target.name)
+    try:
+        with _changing(ctx, f"Cannot delete {target.name}", also_off=True) as (own, volume):
+            secret = volume.definition().secret_uuid
+            volume.delete()
+            if secret and VolumeSecret.objects.filter(pk=UUID(secret)).delete()[0]:
+                own.forget_volume_secret(secret)
+    except VolumeNotFound:  # somebody was quicker
+        volume_rows.forget(target.pool, target.name)
     return {}
 
 

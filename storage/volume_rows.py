@@ -29,3 +29,9 @@ def reread(connection: HostConnection, pool: Pool, name: str) -> None:
     else:
         insist(lambda: record_volume(pool, definition))
     pool_changed(pool.host_id, pool.uuid)
+
+
+def forget(pool: Pool, name: str) -> None:
+    """There is no such volume any more: the same, where that is known already."""
+    insist(lambda: forget_volume(pool, name))
+    pool_changed(pool.host_id, pool.uuid)

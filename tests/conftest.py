@@ -120,6 +120,12 @@ def empty_redis() -> None:
 
 
 @pytest.fixture(scope="session")
+def redis_server() -> services.Redis:
+    """For tests that kill it, and have it begin again."""
+    return REDIS
+
+
+@pytest.fixture(scope="session")
 def redis_url() -> str:
     """The address of the tests' Redis, the same as `settings.REDIS_URL`."""
     return REDIS.url

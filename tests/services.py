@@ -62,6 +62,12 @@ class Server:
     def _answers(self) -> bool:
         raise NotImplementedError
 
+    def kill(self) -> None:
+        """End it as the kernel would when memory is short; `begin` of those that have it starts it again."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
     def stop(self) -> None:
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)  # a quick but orderly end, for each of these servers
@@ -82,7 +88,11 @@ class Redis(Server):
         config.write_text(
             f'bind 127.0.0.1\nport {self.port}\nrequirepass {password}\nsave ""\nappendonly no\ndir {self.directory}\n'
         )
-        self._start("redis-server", config)
+        self._config = config
+        self.begin()
+
+    def begin(self) -> None:
+        self._start("redis-server", self._config)
         self._wait()
 
     def _answers(self) -> bool:

@@ -12,14 +12,14 @@ ROOT = Path(__file__).parent.parent
 
 
 class Worker(Server):
-    """Serves both queues. `kill()` ends it as the kernel would when memory is short."""
+    """Serves both queues, unless told otherwise. `kill()` ends it as the kernel would when memory is short."""
 
-    def __init__(self) -> None:
+    def __init__(self, queues: str = "actions,jobs", concurrency: int = 8) -> None:
         super().__init__("worker")
         self.name = f"test-{self.directory.name}@localhost"
         self._start(
             sys.executable, "-m", "celery", "--workdir", str(ROOT), "--app", "vmdash.celery", "worker",
-            "--queues", "actions,jobs", "--hostname", self.name, "--pool", "threads", "--concurrency", "8",
+            "--queues", queues, "--hostname", self.name, "--pool", "threads", "--concurrency", str(concurrency),
             "--without-gossip", "--without-mingle",
         )  # fmt: skip
         self._wait(deadline_s=60)
@@ -27,10 +27,10 @@ class Worker(Server):
     def _answers(self) -> bool:
         return bool(app.control.ping(destination=[self.name], timeout=1))
 
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
+    def take_up(self, *queues: str) -> None:
+        """Serve these queues too, from now on."""
+        for queue in queues:
+            app.control.add_consumer(queue, destination=[self.name], reply=True, timeout=5)
 
     @property
     def log(self) -> str:

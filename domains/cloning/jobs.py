@@ -113,6 +113,7 @@ def _reconcile(ctx: JobContext) -> Outcome:
     """
     domain, clone = source_of(ctx.job), Clone.of(ctx.job.parameters)
     if making.is_defined(clone):
+        making.tidy(ctx, clone)
         outcome = _made(ctx, clone)
     elif not has_begun(ctx.job):
         outcome = Outcome(Job.State.FAILED, "It was interrupted before anything was made. Ask for it anew.")
@@ -130,6 +131,7 @@ def _finish_or_undo(ctx: JobContext, domain: Domain, clone: Clone) -> Outcome:
             found = source.read(domain.host, str(domain.uuid), _frozen(ctx))
             making.copy_nvram(ctx, found, clone)
             making.define(ctx, found, clone)
+            making.tidy(ctx, clone)
             return _made(ctx, clone)
         except HostError:
             raise

@@ -17,8 +17,8 @@ from domains.cloning.source import Source, SourceDisk
 from hosts.connect import connected
 from hosts.maintenance import maintenance_obstacle
 from hosts.models import Host
-from storage import copying
-from storage.inventory import forget_volume, record_volume
+from storage import copying, undoing
+from storage.inventory import record_volume
 from storage.models import Pool
 from storage.selectors import is_shared
 from vmdash.exceptions import Conflict
@@ -140,10 +140,9 @@ def _overlay(ctx: JobContext, source: Source, clone: Clone, disk: SourceDisk) ->
         spec = replace(spec, backing_path=shared.path_there)
     with connected(clone.host) as connection:
         pool = connection.pool(pool_name)
-        copying.refuse_existing(pool, name)
-        copying.mark(ctx, "begun", clone.host, pool_name, name)
-        pool.create_volume(spec)
-        copying.mark(ctx, "made", clone.host, pool_name, name)
+        undoing.refuse_existing(pool, name)
+        with undoing.begun(ctx, clone.host, pool_name, name):
+            pool.create_volume(spec)
 
 
 def _copy(ctx: JobContext, source: Source, clone: Clone, disk: SourceDisk) -> None:
@@ -157,7 +156,7 @@ def _copy(ctx: JobContext, source: Source, clone: Clone, disk: SourceDisk) -> No
         spec = _spec(clone, disk, here.type)
         copying.copy_volume(ctx, source.host, disk.pool, disk.volume.name, here.name, spec)
         with connected(clone.host) as connection:
-            connection.pool(pool).refresh()
+            copying.look_through(ctx, connection.pool(pool))
     else:
         _copy_over(ctx, source, clone, disk)
 
@@ -195,7 +194,7 @@ def _copy_over(ctx: JobContext, source: Source, clone: Clone, disk: SourceDisk) 
         )
     finally:
         if between:
-            copying.remove(source.host, pool, between)
+            undoing.remove(source.host, pool, between)
 
 
 def intermediate(ctx: JobContext, disk: SourceDisk) -> str:
@@ -222,7 +221,7 @@ def copy_nvram(ctx: JobContext, source: Source, clone: Clone) -> None:
         if ctx.job.parameters.get("nvram") == new:  # what an interrupted attempt left
             with contextlib.suppress(VolumeNotFound):
                 there.volume(PurePosixPath(new).name).delete()
-        copying.refuse_existing(there, PurePosixPath(new).name)
+        undoing.refuse_existing(there, PurePosixPath(new).name)
         ctx.note(nvram=new)
         with old.download() as stream:
             data = b"".join(piece for piece in iter(stream.read, b"") if isinstance(piece, bytes))
@@ -302,23 +301,26 @@ def is_complete(ctx: JobContext, source: Host, clone: Clone) -> bool:
         there = clone.pools[target]
         here = None if clone.host.pk == source.pk or clone.linked else same_storage(source, clone.host, there)
         where = (source, here.name) if here else (clone.host, there)
-        if copying.settle(ctx, *where, name) is not copying.Fate.COMPLETE:
+        if undoing.settle(ctx, *where, name) is not undoing.Fate.COMPLETE:
             return False
     return True
 
 
+def tidy(ctx: JobContext, clone: Clone) -> None:
+    """Remove what was only needed on the way, once the clone is defined. Raises HostError."""
+    undoing.remove_begun(ctx, but=set(clone.volumes.values()))
+
+
 def remove(ctx: JobContext, clone: Clone) -> None:
-    """Remove what this job has begun to make; a host that is still at work on it is waited for.
+    """Remove what this job has begun to make; a host that is still at work on it is waited for. What a guest was
+    defined with stays: it is asked for once more, in the last moment.
 
     Raises:
         HostError: a host cannot be asked now.
     """
-    for host_id, pool, name in ctx.job.parameters.get("begun", []):
-        host = Host.objects.select_related("credential").get(pk=host_id)
-        if copying.settle(ctx, host, pool, name) is not copying.Fate.ABSENT:
-            copying.remove(host, pool, name)
-        if (row := Pool.objects.filter(host=host, name=pool).first()) is not None:
-            forget_volume(row, name)
+    if is_defined(clone):
+        return
+    undoing.remove_begun(ctx)
     path = ctx.job.parameters.get("nvram", "")
     if path:
         with _folder_of(clone.host, path, _folder_name(ctx)) as folder:

@@ -9,11 +9,11 @@ from domains.action_jobs import show_job
 from domains.defining.wish import VolumeNamed, Wish, machine_type
 from hosts.connect import connected
 from hosts.models import Host
-from storage import copying, volume_guards
-from storage.inventory import forget_volume, record_volume
+from storage import copying, undoing, volume_guards
+from storage.inventory import record_volume
 from storage.models import Pool
 from vmdash.exceptions import Conflict, NotFound, VmdashError
-from vmdash.jobs.context import Cancelled, JobContext, OutcomeUnknown
+from vmdash.jobs.context import Cancelled, JobContext
 from vmdash.jobs.models import Job
 from vmdash.jobs.registry import Kind, Outcome, Result, register
 from vmdash.virt.errors import AlreadyExists, GuestNotFound, HostError
@@ -35,18 +35,16 @@ def _host(ctx: JobContext) -> Host:
 def _run(ctx: JobContext) -> Result:
     host, wish = _host(ctx), Wish.of(ctx.parameters)
     try:
-        with connected(host) as connection:
+        with undoing.left_open(ctx), connected(host) as connection:
             _check(connection, wish)
             disks = _disks(ctx, host, connection, wish)
             ctx.check()
             ctx.phase(f"Defining {wish.name}")
             connection.define(_definition(ctx, host, wish, disks))
-    except HostError as error:
-        if ctx.parameters.get("begun"):
-            raise OutcomeUnknown(error.message) from error
+    except HostError:
         raise
     except (VmdashError, Cancelled):
-        _remove(ctx, host, wish)
+        _remove(ctx)
         raise
     ctx.let_go()
     if wish.start:
@@ -82,18 +80,16 @@ def _disks(ctx: JobContext, host: Host, connection: HostConnection, wish: Wish) 
 def _make(ctx: JobContext, host: Host, connection: HostConnection, disk: VolumeNamed) -> NewDisk:
     ctx.phase(f"Making {disk.name} in {disk.pool}")
     pool = connection.pool(disk.pool)
-    copying.refuse_existing(pool, disk.name)
+    undoing.refuse_existing(pool, disk.name)
     has_files = pool.facts().type in copying.FILE_POOLS
-    copying.mark(ctx, "begun", host, disk.pool, disk.name)
-    pool.create_volume(
-        VolumeSpec(
-            disk.name,
-            disk.new_bytes,
-            format="qcow2" if has_files else "",
-            allocation_bytes=0 if has_files else None,
-        )
+    spec = VolumeSpec(
+        disk.name,
+        disk.new_bytes,
+        format="qcow2" if has_files else "",
+        allocation_bytes=0 if has_files else None,
     )
-    copying.mark(ctx, "made", host, disk.pool, disk.name)
+    with undoing.begun(ctx, host, disk.pool, disk.name):
+        pool.create_volume(spec)
     if row := Pool.objects.filter(host=host, name=disk.pool).first():
         record_volume(row, pool.volume(disk.name).definition())
     return _disk(connection, disk)
@@ -135,16 +131,11 @@ def _start(ctx: JobContext, host: Host, wish: Wish) -> None:
         ) from error
 
 
-def _remove(ctx: JobContext, host: Host, wish: Wish) -> None:
+def _remove(ctx: JobContext) -> None:
     """The disk that this job has begun to make; nothing else of it is there before the definition, its last step."""
-    disk = wish.disk
-    if disk is None or not copying.is_marked(ctx.job, "begun", host, disk.pool, disk.name):
-        return
-    ctx.phase(f"Removing {disk.name}")
-    if copying.settle(ctx, host, disk.pool, disk.name) is not copying.Fate.ABSENT:
-        copying.remove(host, disk.pool, disk.name)
-    if row := Pool.objects.filter(host=host, name=disk.pool).first():
-        forget_volume(row, disk.name)
+    if ctx.parameters.get("begun"):
+        ctx.phase("Removing what was made")
+        undoing.remove_begun(ctx)
 
 
 def _reconcile(ctx: JobContext) -> Outcome:
@@ -158,7 +149,7 @@ def _reconcile(ctx: JobContext) -> Outcome:
         try:
             connection.guest(ctx.parameters["uuid"])
         except GuestNotFound:
-            _remove(ctx, host, wish)
+            _remove(ctx)
             return Outcome(Job.State.FAILED, f"It was interrupted before {wish.name} was defined; nothing of it stays.")
     if wish.start and ctx.job.cancel_requested_at is None:
         try:

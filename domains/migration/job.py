@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from domains.migration.sharing import volume_at
 from domains.models import Migration
 from hosts.connect import connected, migration_uri
 from hosts.maintenance import maintenance_obstacle
-from storage import copying
+from storage import copying, undoing
 from vmdash.exceptions import Conflict, Unavailable, VmdashError
 from vmdash.jobs.context import STOPPING, Cancelled, JobContext, OutcomeUnknown
 from vmdash.jobs.database import insist
@@ -32,7 +32,7 @@ from vmdash.jobs.models import Job
 from vmdash.jobs.places import Need
 from vmdash.jobs.registry import Kind, Outcome, Result, register
 from vmdash.live.redis import client, refresh_key
-from vmdash.virt.errors import CallError, GuestNotFound, HostError
+from vmdash.virt.errors import CallError, GuestNotFound, HostError, PoolBusy
 from vmdash.virt.xml.migration import for_target
 from vmdash.virt.xml.volume import VolumeSpec
 
@@ -84,7 +84,7 @@ def run(ctx: JobContext) -> Result:
         failure = moving.wait() or failure
         try:
             settled = settle(ctx, moving.move, moving.source, moving.target)
-        except HostError as error:
+        except (HostError, PoolBusy) as error:
             raise OutcomeUnknown(f"{failure.message if failure else ''} {error.message}".strip()) from error
         return _conclude(ctx, moving.move, settled, failure, cancelled, began, moving)
     finally:
@@ -214,27 +214,18 @@ class _Moving:
         for disk in disks:
             self.ctx.phase(f"Making {disk.volume} in pool {disk.pool} of {self.move.target.name}")
             pool = self._open_target().pool(disk.pool)
-            pool.refresh()  # a file that it has not seen yet may be there, and must neither be used nor removed
-            copying.refuse_existing(pool, disk.volume)
-            copying.mark(self.ctx, "begun", self.move.target, disk.pool, disk.volume)
-            try:
+            with suppress(PoolBusy):  # a file that it has not seen yet may be there; it would refuse to make another
+                pool.refresh()
+            undoing.refuse_existing(pool, disk.volume)
+            with undoing.begun(self.ctx, self.move.target, disk.pool, disk.volume):
                 pool.create_volume(VolumeSpec(disk.volume, disk.capacity_bytes, disk.format))
-            except CallError:
-                self._forget(disk)
-                raise
-
-    def _forget(self, disk: DiskPlan) -> None:
-        """It was not made: what has its name is not ours."""
-        mine = [self.move.target.pk, disk.pool, disk.volume]
-        begun = [mark for mark in self.move.job.parameters["begun"] if mark != mine]
-        self.move.job.parameters = {**self.move.job.parameters, "begun": begun}
-        insist(lambda: Job.objects.filter(pk=self.move.job.pk).update(parameters=self.move.job.parameters))
 
     def _copy_volumes(self, source: HostConnection, disks: Sequence[DiskPlan]) -> None:
         """Of a guest that is off: byte by byte, through this worker."""
         for disk in disks:
             self.ctx.phase(f"Copying {disk.volume} into pool {disk.pool} of {self.move.target.name}")
-            self._open_target().pool(disk.pool).refresh()
+            with suppress(PoolBusy):
+                self._open_target().pool(disk.pool).refresh()
             volume = volume_at(source, disk.source_path)
             copying.copy_between_hosts(
                 self.ctx,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from domains.migration.sharing import is_shared, pool_at
-from vmdash.virt.errors import CallError, PoolNotFound, VolumeNotFound
+from vmdash.virt.errors import CallError, PoolBusy, PoolNotFound, VolumeNotFound
 
 if TYPE_CHECKING:
     from vmdash.virt.connection import HostConnection
@@ -116,7 +117,8 @@ def _copy(source: HostConnection, target: HostConnection, guest: Guest, disk: Di
         return _stuck(
             disk, f"{target.name} has no active storage pool for {folder}", "Make and start one of the same name there."
         )
-    pool.refresh()  # it may not have seen yet what others put there
+    with suppress(PoolBusy):  # it may not have seen yet what others put there
+        pool.refresh()
     capacity, allocation = disk_bytes(guest, disk.target)
     facts = pool.facts()
     name = _free_name(pool, posixpath.basename(path), tag)

@@ -18,11 +18,11 @@ from domains.migration.sharing import volume_at
 from domains.models import Domain
 from hosts.connect import connected
 from hosts.models import Host
-from storage import copying
+from storage import undoing
 from storage.models import Volume
 from vmdash.exceptions import Conflict
 from vmdash.jobs.database import insist
-from vmdash.virt.errors import CallError, GuestNotFound, HostError, PoolNotFound, VolumeNotFound
+from vmdash.virt.errors import CallError, GuestNotFound, HostError, PoolBusy, PoolNotFound, VolumeNotFound
 from vmdash.virt.states import GuestState, GuestStatus
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def settle(
 ) -> Settled:
     """The truth, with what was half-done put right. Uses connections that are open already.
 
-    Raises HostError when a host whose answer matters cannot be asked.
+    Raises HostError, PoolBusy when a host whose answer matters cannot be asked.
     """
     with _open(move.source, source) as there_from:
         try:
@@ -188,6 +188,8 @@ def _remove_left_behind(ctx: JobContext, move: Move, source: HostConnection) -> 
             ctx.log(f"Removed {disk.source_path} from {move.source.name}: it was copied")
         except VolumeNotFound:
             continue
+        except PoolBusy:
+            raise
         except CallError as error:
             ctx.log(f"{disk.source_path} stays on {move.source.name}. {error.message}")
 
@@ -219,14 +221,14 @@ def _undo(ctx: JobContext, move: Move, target: HostConnection, here: Side, there
 
 def _remove_half_made(ctx: JobContext, move: Move, target: HostConnection) -> None:
     for disk in move.copied:
-        if not copying.is_marked(move.job, "begun", move.target, disk.pool, disk.volume):
+        if not undoing.is_marked(move.job, "begun", move.target, disk.pool, disk.volume):
             continue  # it was not begun: what has that name is somebody else's
         try:
-            pool = target.pool(disk.pool)
-            pool.refresh()
-            pool.volume(disk.volume).delete()
+            target.pool(disk.pool).find(disk.volume).delete()
             ctx.log(f"Removed the half-made {disk.volume} from pool {disk.pool} of {move.target.name}")
         except (VolumeNotFound, PoolNotFound):
             continue
+        except PoolBusy:
+            raise
         except CallError as error:
             ctx.log(f"{disk.volume} stays in pool {disk.pool} of {move.target.name}. {error.message}")

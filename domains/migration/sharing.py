@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import posixpath
 import uuid
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from storage.models import Pool
-from vmdash.virt.errors import CallError
+from vmdash.virt.errors import CallError, PoolBusy, VolumeNotFound
 from vmdash.virt.xml.volume import VolumeSpec
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def is_shared(source: HostConnection, target: HostConnection, path: str) -> str:
     """How it is known that both hosts have the file or device at `path`, in a clause; empty when they have not.
 
     Where the inventory does not know, it is tried out: a small volume made on one host is looked for on the other.
-    Raises VirtError when a host does not answer.
+    Raises VirtError when a host does not answer, or cannot look now.
     """
     here, there = pool_at(source, posixpath.dirname(path)), pool_at(target, posixpath.dirname(path))
     if here is None or there is None:
@@ -46,10 +47,13 @@ def pool_at(connection: HostConnection, folder: str) -> LivePool | None:
 
 
 def volume_at(connection: HostConnection, path: str) -> Volume:
-    """The volume at `path`, also one that its pool has not seen yet. Raises VolumeNotFound."""
-    if pool := pool_at(connection, posixpath.dirname(path)):
-        pool.refresh()
-    return connection.volume_at(path)
+    """The volume at `path`, also one that its pool has not seen yet. Raises VolumeNotFound, PoolBusy."""
+    try:
+        return connection.volume_at(path)
+    except VolumeNotFound:
+        if pool := pool_at(connection, posixpath.dirname(path)):
+            pool.refresh()
+        return connection.volume_at(path)
 
 
 def _known(source: str, target: str, source_pool: str, target_pool: str) -> bool:
@@ -63,9 +67,12 @@ def _tried_out(here: LivePool, there: LivePool) -> bool:
     try:
         there.refresh()
         there.volume(marker)
+    except PoolBusy:
+        raise
     except CallError:
         return False
     finally:
         volume.delete()
-    there.refresh()
+    with suppress(PoolBusy):  # it forgets it later, then
+        there.refresh()
     return True

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+import redis
+from django.db import InterfaceError, OperationalError
 
 from tests.factories import JobFactory
 from tests.jobs.kinds import registered, sent
@@ -250,6 +251,19 @@ def test_while_the_host_is_away_the_job_stays_lost() -> None:
     assert job.state == "lost"
     assert "kvm1 does not answer." in job.phase
     assert not job.error
+
+
+@pytest.mark.parametrize("away", [OperationalError("gone"), InterfaceError("gone"), redis.ConnectionError("gone")])
+def test_a_job_that_loses_the_database_on_its_way_is_lost_and_its_outcome_found_out(away: Exception) -> None:
+    def run(ctx: JobContext) -> None:
+        raise away
+
+    with registered(run, reconcile=lambda ctx: Outcome(Job.State.SUCCEEDED, "web1 is off.")):
+        job = job_of()
+        execution.execute(job)
+        assert (job.state, job.error) == ("lost", "")
+        execution.execute(job)
+    assert job.state == "succeeded"
 
 
 def test_a_kind_that_changes_nothing_simply_failed() -> None:

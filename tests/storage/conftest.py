@@ -33,11 +33,6 @@ class Gateway(Server):
         except httpx.HTTPError:
             return False
 
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
     @property
     def rss_bytes(self) -> int:
         assert self._process is not None

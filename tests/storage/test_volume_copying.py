@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from storage import copying
-from storage.copying import Fate, copy_between_hosts, copy_volume, settle
+from storage import copying, undoing
+from storage.copying import copy_between_hosts, copy_volume
+from storage.undoing import Fate, settle
 from tests.factories import JobFactory
 from tests.storage_host import StorageHost
 from vmdash.exceptions import InvalidInput
@@ -113,8 +114,8 @@ def test_what_never_began_is_absent_and_what_nobody_saw_is_unknown(storage_host:
     storage_host.disk("b", format="raw")
     ctx = context()
     assert settle(ctx, storage_host.row(), "images", "b") is Fate.ABSENT, "somebody else's"
-    copying.mark(ctx, "begun", storage_host.row(), "images", "b")
-    copying.mark(ctx, "begun", storage_host.row(), "images", "c")
+    undoing.mark(ctx, "begun", storage_host.row(), "images", "b")
+    undoing.mark(ctx, "begun", storage_host.row(), "images", "c")
     assert settle(ctx, storage_host.row(), "images", "b") is Fate.UNKNOWN
     assert settle(ctx, storage_host.row(), "images", "c") is Fate.ABSENT
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from storage import copying, volume_services
+from storage import undoing, volume_services
 from storage.models import Pool, Volume, VolumeSecret
 from storage.volume_rows import reread, volume_id
 from tests.factories import JobFactory
@@ -162,7 +162,7 @@ def test_a_half_made_volume_of_a_killed_worker_goes(
         parameters={"pool": pool.pk, "name": "b", "capacity_bytes": MIB},
         cancel_requested_at="2026-01-01T00:00Z" if cancelled else None,
     )
-    copying.mark(JobContext(job, time_limit_s=1), "begun", pool.host, "images", "b")
+    undoing.mark(JobContext(job, time_limit_s=1), "begun", pool.host, "images", "b")
     enqueue(job)
     assert ended(job).state == ("cancelled" if cancelled else "failed")
     assert storage_host.names() == set()

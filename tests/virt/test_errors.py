@@ -41,6 +41,7 @@ def subclasses(kind: type[VirtError]) -> Iterator[type[VirtError]]:
         (libvirt_error(libvirt.VIR_ERR_SYSTEM_ERROR, STORAGE, errno.ENOENT), errors.StorageMissing),
         (libvirt_error(libvirt.VIR_ERR_SYSTEM_ERROR, STORAGE, errno.ENOSPC), errors.OutOfSpace),
         (libvirt_error(libvirt.VIR_ERR_SYSTEM_ERROR, STORAGE, errno.EIO), errors.HypervisorError),
+        (libvirt_error(libvirt.VIR_ERR_INTERNAL_ERROR, text="qemu-img: No space left on device"), errors.OutOfSpace),
         (libvirt_error(libvirt.VIR_ERR_SYSTEM_ERROR, RPC, errno.ECONNRESET), errors.ConnectionLost),
         (libvirt_error(libvirt.VIR_ERR_INTERNAL_ERROR, RPC), errors.ConnectionLost),
         (libvirt_error(libvirt.VIR_ERR_INTERNAL_ERROR, QEMU), errors.HypervisorError),

@@ -7,6 +7,9 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import redis
+from django.db import InterfaceError, OperationalError
+
 from vmdash.exceptions import Unavailable, VmdashError
 from vmdash.jobs import liveness, registry, transitions
 from vmdash.jobs.context import Cancelled, Interrupted, JobContext, TakenAway
@@ -94,6 +97,10 @@ def _errors_recorded(ctx: JobContext) -> Iterator[None]:
     except VmdashError as error:
         failure, detail = str(error), error.detail
         insist(lambda: transitions.fail(job, failure, detail))
+    except (OperationalError, InterfaceError, redis.RedisError) as error:
+        # That says nothing about what it was doing, which may be half done.
+        log.warning("Job %s (%s) lost the database or Redis: %s", job.pk, job.label, str(error).strip())
+        insist(lambda: transitions.lose(job))
     except Exception:
         log.exception("Job %s (%s) failed unexpectedly", job.pk, job.label)
         trace = traceback.format_exc(limit=-3)

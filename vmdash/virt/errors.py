@@ -271,6 +271,14 @@ class ResourceBusy(CallError, Conflict):
     advice = "Try again once the other operation has ended."
 
 
+class PoolBusy(CallError, Unavailable):
+    """libvirt looks through no pool, and stops none, while it is making a volume there."""
+
+    code = "pool_busy"
+    reason = "a volume is being made or copied there"
+    advice = "Try again when that is through."
+
+
 class StorageMissing(CallError, NotFound):
     code = "storage_missing"
     reason = "a file or disk image it needs is missing"

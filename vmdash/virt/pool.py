@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
 import libvirt
 
+from vmdash.virt.errors import HypervisorError, PoolBusy, VolumeNotFound
 from vmdash.virt.translation import translate
 from vmdash.virt.volume import Volume
 from vmdash.virt.xml.pool import PoolDefinition
@@ -41,6 +43,11 @@ def _insist(create: Callable[[], libvirt.virStorageVol]) -> libvirt.virStorageVo
             if _LUKS_UNLUCKY not in str(error):
                 raise
     return create()
+
+
+_BUSY = "asynchronous jobs"
+"""What libvirt says of a pool in which it is making a volume; its code for that is the one of all internal errors."""
+_PAUSE_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,10 +165,31 @@ class Pool:
         with self._translate("stop"):
             self.raw.destroy()
 
-    def refresh(self) -> None:
-        """Have the host look through it again. Can take minutes on a big pool."""
-        with self._translate("refresh"):
-            self.raw.refresh()
+    def refresh(self, *, patience_s: float = 20) -> None:
+        """Have the host look through it again. Can take minutes on a big pool.
+
+        Raises PoolBusy: a volume is being made there, and that did not end within `patience_s`.
+        """
+        end = time.monotonic() + patience_s
+        while True:
+            try:
+                with self._translate("refresh"):
+                    self.raw.refresh()
+                return
+            except HypervisorError as error:
+                if _BUSY not in error.detail:
+                    raise
+                if time.monotonic() > end:
+                    raise PoolBusy.because(f"look through pool {self.name}", self.host, detail=error.detail) from error
+            time.sleep(_PAUSE_S)
+
+    def find(self, name: str) -> Volume:
+        """The volume, also one that the host has not noticed yet. Raises VolumeNotFound, PoolBusy."""
+        try:
+            return self.volume(name)
+        except VolumeNotFound:
+            self.refresh()
+            return self.volume(name)
 
     def set_autostart(self, on: bool) -> None:
         with self._translate("change the autostart of"):

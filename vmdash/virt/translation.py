@@ -1,12 +1,14 @@
 """``libvirt.libvirtError`` becomes our own exception, in this one place.
 
-Decided by error code, error domain and errno; never by message text, which changes with version and language.
+Decided by error code, error domain and errno; never by message text, which changes with version and language. (A full
+disk is the one exception: what QEMU runs into itself, libvirt passes on in QEMU's words alone.)
 Source: virterror.h; ``virReportSystemError`` puts the errno into ``int1``, which travels over the wire.
 """
 
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Callable
 from types import TracebackType
 from typing import TypeVar
@@ -89,6 +91,8 @@ _CONNECT_BY_ERRNO: dict[int, type[HostError]] = {
     errno.EACCES: errors.LibvirtMissing,
 }
 
+_FULL = os.strerror(errno.ENOSPC)
+
 _CALL_BY_ERRNO: dict[int, type[VirtError]] = {
     errno.ENOENT: errors.StorageMissing,
     errno.ENOSPC: errors.OutOfSpace,
@@ -114,6 +118,8 @@ def classify(error: libvirt.libvirtError, *, connecting: bool = False) -> type[V
         return errors.ConnectionLost
     if code in _BY_CODE:
         return _BY_CODE[code]
+    if number not in _CALL_BY_ERRNO and _FULL in str(error):
+        return errors.OutOfSpace
     return _CALL_BY_ERRNO.get(number, errors.HypervisorError)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from domains.models import Domain
 from storage.models import Volume as VolumeRow
-from vmdash.virt.errors import CallError, VolumeNotFound
+from vmdash.virt.errors import CallError, PoolBusy, VolumeNotFound
 from vmdash.virt.snapshot import snapshots
 
 if TYPE_CHECKING:
@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+PATIENCE_S = 60
+"""How long a pool in which volumes are being made is waited for."""
 MOST_LAYERS = 200
 """libvirt's own limit of a backing chain."""
 
 
 class Files:
-    """The files of one host, as its pools show them. Each pool is looked through once, when it is first asked."""
+    """The files of one host, as its pools show them. Each pool is looked through once, when it is first asked.
+
+    Methods raise PoolBusy when it cannot be looked through for long.
+    """
 
     def __init__(self, connection: HostConnection) -> None:
         self._connection = connection
@@ -99,10 +104,14 @@ class Files:
         if folder not in self._pools:
             found = []
             for pool in self._connection.pools():
-                with suppress(CallError):  # stopped, or gone
+                try:
                     if pool.facts().target_path == folder:
-                        pool.refresh()
+                        pool.refresh(patience_s=PATIENCE_S)
                         found.append(pool)
+                except PoolBusy:  # what is there is not known then, and must not be guessed
+                    raise
+                except CallError as error:  # stopped, or gone
+                    log.info("Pool %s is not looked through: %s", pool.name, error)
             self._pools[folder] = found
         return self._pools[folder]
 
