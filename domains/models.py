@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models import Q
 
+from domains.capacity.models import CapacityMail as CapacityMail
+from domains.capacity.models import CapacityRecord as CapacityRecord
+from domains.capacity.models import GuestUse as GuestUse
+from domains.capacity.models import Outlook as Outlook
 from domains.draining.models import Drain as Drain
 from domains.draining.models import DrainedGuest as DrainedGuest
 from domains.snapshots.models import ScheduledSnapshot as ScheduledSnapshot

@@ -116,6 +116,20 @@ MAX_STUCK_THREADS = env.integer("VMDASH_MAX_STUCK_THREADS", 64, least=1, most=10
 JOB_RETENTION_DAYS = env.integer("VMDASH_JOB_RETENTION_DAYS", 365, least=1, most=36_500)
 """How long jobs that have ended are kept."""
 
+# --- mail -------------------------------------------------------------------------------------
+EMAIL_URL = env.url(
+    "VMDASH_EMAIL_URL",
+    "smtp+tls://USER:PASSWORD@HOST:587",
+    lambda url: url.scheme in {"smtp", "smtp+tls", "smtp+ssl"} and url.hostname,
+)
+SENDS_MAIL = bool(EMAIL_URL)
+"""Without the address of a mail server nothing is sent, and pages do not offer it."""
+globals().update(environ.Env.email_url_config(EMAIL_URL or "dummymail://"))
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.text("VMDASH_EMAIL_FROM", "vmdash@localhost")
+PUBLIC_URL = env.url("VMDASH_PUBLIC_URL", "https://NAME", lambda url: url.scheme in _HTTP and url.hostname).rstrip("/")
+"""Where people reach the pages; for links in mail."""
+
 # --- snapshots --------------------------------------------------------------------------------
 SNAPSHOT_NAME = env.pattern(
     "VMDASH_SNAPSHOT_NAME",

@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("hosts/", include("domains.draining.urls")),
     path("hosts/", include("hosts.urls")),
     path("storage/", include("storage.urls")),
+    path("capacity/", include("domains.capacity.urls")),
     path("jobs/", include("vmdash.jobs.urls")),
     path("storage/", include("storage.volume_urls")),
 ]

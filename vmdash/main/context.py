@@ -69,6 +69,7 @@ def shell(request: HttpRequest) -> dict[str, object]:
                 place("Hosts", "h", "host", "hosts"),
                 place("Storage", "s", "storage", "storage"),
                 place("Jobs", "j", "job", "jobs"),
+                place("Capacity", "c", "capacity", "capacity"),
             ],
             sites=_sites(request, hosts.exclude(site=None)),
             job_ids=job_ids,

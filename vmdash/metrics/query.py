@@ -8,8 +8,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import httpx
+import orjson
 from django.conf import settings
 
 from vmdash.exceptions import Unavailable
@@ -47,12 +49,50 @@ def last_hour_of(expressions: Mapping[str, str]) -> dict[str, Series]:
     return result
 
 
+def values_at(expression: str, at_s: int, label: str, *, timeout_s: float = TIMEOUT_S) -> dict[str, float]:
+    """The value of each series at one moment (Unix seconds), by one label of theirs.
+
+    Raises:
+        Unavailable: the store does not answer, or not in time.
+    """
+    found = _request("query", {"query": expression, "time": str(at_s), "nocache": "1"}, timeout_s)
+    values = ((each["metric"].get(label, ""), float(each["value"][1])) for each in found)
+    return {name: value for name, value in values if math.isfinite(value)}
+
+
+def values_between(
+    expression: str, grid: range, label: str, *, timeout_s: float = TIMEOUT_S
+) -> dict[str, list[tuple[int, float]]]:
+    """The values of each series at the moments of the grid (Unix seconds) where there are any, by one label of theirs.
+
+    Raises:
+        Unavailable: the store does not answer, or not in time.
+    """
+    asked = {
+        "query": expression,
+        "start": str(grid.start),
+        "end": str(grid[-1]),
+        "step": str(grid.step),
+        "nocache": "1",
+    }
+    result: dict[str, list[tuple[int, float]]] = {}
+    for each in _request("query_range", asked, timeout_s):
+        values = ((round(at), float(text)) for at, text in each["values"])
+        result[each["metric"].get(label, "")] = [(at, value) for at, value in values if math.isfinite(value)]
+    return result
+
+
 def _ask(query: str, grid: range) -> Found:
     asked = {"query": query, "start": str(grid.start), "end": str(grid[-1]), "step": str(STEP_S)}
+    return [(found["metric"]["series"], found["values"]) for found in _request("query_range", asked, TIMEOUT_S)]
+
+
+def _request(path: str, asked: dict[str, str], timeout_s: float) -> list[Any]:
     try:
-        answer = httpx.post(f"{settings.TSDB_URL}/api/v1/query_range", data=asked, timeout=TIMEOUT_S)
+        answer = httpx.post(f"{settings.TSDB_URL}/api/v1/{path}", data=asked, timeout=timeout_s)
         answer.raise_for_status()
-        return [(found["metric"]["series"], found["values"]) for found in answer.json()["data"]["result"]]
+        found: list[Any] = orjson.loads(answer.content)["data"]["result"]
+        return found
     except (httpx.HTTPError, ValueError, KeyError) as error:
         raise Unavailable(
             "The history store does not answer.",
