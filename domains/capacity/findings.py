@@ -34,7 +34,8 @@ STARVED_SWAP_BYTES = 100 * 1024
 class Use:
     """A guest that runs and what it needed: CPUs, bytes. `hours` of two weeks are known."""
 
-    uuid: UUID
+    key: str
+    """Its UUID as the database writes it."""
     name: str
     host: str
     vcpus: int
@@ -48,6 +49,10 @@ class Use:
     memory_hours: int
     memory_peak_bytes: int | None
     swap_in_bytes_per_s: float | None
+
+    @property
+    def uuid(self) -> UUID:
+        return UUID(self.key)
 
 
 @dataclass(frozen=True, slots=True)

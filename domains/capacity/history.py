@@ -33,17 +33,18 @@ EVERY = timedelta(hours=3)
 
 
 def tick(now: datetime) -> None:
-    """Record what is due, then work out anew what is old. One at a time, whoever calls it."""
+    """Work out anew what is old, and record hours that have ended. One at a time, whoever calls it."""
     record, _ = CapacityRecord.objects.get_or_create(pk=1)
     free = Q(busy_until=None) | Q(busy_until__lt=now)
     if not CapacityRecord.objects.filter(free, pk=1).update(busy_until=now + CLAIM):
         return
     record.refresh_from_db()
     try:
-        recorded = _record(record, now)
-        if recorded and (record.worked_out_at is None or now - record.worked_out_at >= EVERY):
-            work_out(recorded)
+        # What is stored can be read a little later: so what was recorded the last time is worked out.
+        if _is_due(record, now) and record.recorded_until:
+            work_out(record.recorded_until)
             CapacityRecord.objects.filter(pk=1).update(worked_out_at=now)
+        _record(record, now)
         CapacityRecord.objects.filter(pk=1).update(trouble="")
     except Unavailable as error:
         log.warning("The capacity is not worked out: %s %s", error, error.detail)
@@ -58,9 +59,20 @@ def work_out(until: datetime) -> None:
     outlooks.work_out(until)
 
 
-def _record(record: CapacityRecord, now: datetime) -> datetime | None:
-    """Each hour that has ended and is not recorded yet, the oldest first. Returns up to when there is something."""
-    newest = _hour(now - timedelta(seconds=LATE_S))
+def _is_due(record: CapacityRecord, now: datetime) -> bool:
+    """Whether what is shown is old, and the hours before are recorded."""
+    if record.recorded_until is None or record.recorded_until < _newest(now):
+        return False
+    return record.worked_out_at is None or now - record.worked_out_at >= EVERY
+
+
+def _newest(now: datetime) -> datetime:
+    return _hour(now - timedelta(seconds=LATE_S))
+
+
+def _record(record: CapacityRecord, now: datetime) -> None:
+    """Each hour that has ended and is not recorded yet, the oldest first."""
+    newest = _newest(now)
     done = record.recorded_until or _hour(now - BACK)
     deadline = time.monotonic() + BUDGET_S
     while done < newest and time.monotonic() < deadline:
@@ -68,7 +80,6 @@ def _record(record: CapacityRecord, now: datetime) -> datetime | None:
         end_s = round(done.timestamp())
         record_hour(end_s, _inventory_lines(end_s) if done == newest else ())
         CapacityRecord.objects.filter(pk=1).update(recorded_until=done)
-    return done if done >= newest else None
 
 
 def _hour(moment: datetime) -> datetime:

@@ -13,6 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import orjson
+from django.db.models import CharField, TextField
+from django.db.models.functions import Cast
+
 from domains.actions import host_obstacle
 from domains.migration.checks import SPARE_MEMORY
 from domains.models import ACTIVE_STATES, Domain, DomainQuerySet
@@ -33,12 +37,17 @@ Demand = tuple[str, str, str, frozenset[str], frozenset[int]]
 class Need:
     """One guest that runs. `demand` is shared by guests that ask for the same."""
 
-    uuid: UUID
+    key: str
+    """Its UUID as the database writes it: ten thousand UUID objects would cost more than the query."""
     name: str
     host: int
     vcpus: int
     memory_kib: int
     demand: Demand
+
+    @property
+    def uuid(self) -> UUID:
+        return UUID(self.key)
 
 
 @dataclass(slots=True)
@@ -170,13 +179,16 @@ def _needs(
     found: dict[int, list[Need]] = defaultdict(list)
     demands: dict[Demand, Demand] = {}
     rows = guests.filter(state__in=ACTIVE_STATES, host__in=machines).order_by()
-    fields = ("uuid", "name", "host_id", "vcpus", "max_memory_kib", "arch", "domain_type", "disks", "interfaces")
-    for uuid, name, host_id, vcpus, memory, arch, kind, disks, cards in rows.values_list(*fields):
+    columns = (
+        Cast("uuid", CharField()), "name", "host_id", "vcpus", "max_memory_kib", "arch", "domain_type",
+        Cast("disks", TextField()), Cast("interfaces", TextField()),
+    )  # fmt: skip
+    for key, name, host_id, vcpus, memory, arch, kind, disks, cards in rows.values_list(*columns):
         machine = machines[host_id]
-        storages = _storages(disks, folders.get(host_id, {}), names.get(host_id, {}))
-        demand: Demand = (machine.driver, arch, kind, _networks(cards), storages)
+        storages = _storages(orjson.loads(disks), folders.get(host_id, {}), names.get(host_id, {}))
+        demand: Demand = (machine.driver, arch, kind, _networks(orjson.loads(cards)), storages)
         demand = demands.setdefault(demand, demand)
-        found[host_id].append(Need(uuid, name, host_id, vcpus, memory, demand))
+        found[host_id].append(Need(key, name, host_id, vcpus, memory, demand))
         machine.given_kib += memory
         machine.vcpus += vcpus
         machine.guests += 1

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 from uuid import UUID
 
+from django.db.models import CharField
+from django.db.models.functions import Cast
 from django.utils import timezone
 
 from domains.capacity.findings import HOURS, Use
@@ -68,5 +70,7 @@ def uses_of(user: User) -> list[Use]:
     names = [f"use__{name}" for name in _FIGURES]
     return [
         Use(*row)
-        for row in rows.values_list("pk", "name", "host__name", "vcpus", "max_memory_kib", *names).iterator(2000)
+        for row in rows.values_list(
+            Cast("uuid", CharField()), "name", "host__name", "vcpus", "max_memory_kib", *names
+        ).iterator(2000)
     ]

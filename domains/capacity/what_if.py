@@ -168,7 +168,7 @@ def _add_guests(park: Park, wish: Wish, guest: Domain) -> tuple[Counter[int], in
     driver, arch, kind, networks, storages = demand
     asked = (driver, arch, kind, networks, storages - {OWN})
     wanted = [
-        Need(UUID(int=number), f"{guest.name}, new {number}", 0, guest.vcpus, guest.max_memory_kib, asked)
+        Need(UUID(int=number).hex, f"{guest.name}, new {number}", 0, guest.vcpus, guest.max_memory_kib, asked)
         for number in range(1, wish.guests + 1)
     ]
     packing = pack(wanted, free_memory(park, wish.ratio), park.possible)

@@ -58,9 +58,10 @@ def record_hour(end_s: int, more: Iterable[str] = ()) -> int:
     Raises:
         Unavailable: the store does not answer.
     """
+    known = values_at("count(last_over_time(libvirt_up[1h]))", end_s, "", timeout_s=TIMEOUT_S)
     lines = [
         line(name, {label: key}, value, end_s)
-        for name, (label, expression) in RULES.items()
+        for name, (label, expression) in (RULES.items() if known else ())
         for key, value in values_at(expression, end_s, label, timeout_s=TIMEOUT_S).items()
         if key
     ]
