@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from domains.capacity.forecast import Day, learn
-from domains.capacity.models import Outlook
+from domains.capacity.models import Outlook, Resource
 from domains.capacity.outlooks import days_of
-from domains.capacity.words import amount, day, foresight
+from domains.capacity.words import amount, cpus, day, foresight
 
 WIDTH, HEIGHT = 520, 190
 LEFT, RIGHT, TOP, BOTTOM = 62, 12, 14, 24
 _TICKS = 4
 _MOST_DATES = 6
+_LONG = 300
+"""From so many days on, dates are told with their year."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ def chart(outlook: Outlook, days: Sequence[Day]) -> Chart:
     first, last = days[0][0], (ahead[-1].day if ahead else days[-1][0])
     span = max(1, (last - first).days)
     top = max([outlook.limit, *(value for _, value in days), *(one.value for one in ahead)]) or 1.0
-    step = nice_step(top * 1.05 / _TICKS, binary=outlook.resource in ("memory", "given", "storage"))
+    step = nice_step(top * 1.05 / _TICKS, binary=outlook.resource != Resource.CPU)
     ceiling = step * math.ceil(top * 1.02 / step)
 
     def x(when: date) -> float:
@@ -87,7 +89,7 @@ def chart(outlook: Outlook, days: Sequence[Day]) -> Chart:
     low = [f"{x(one.day)},{y(one.low)}" for one in reversed(ahead)]
     peak = max(days, key=lambda one: one[1])
     return Chart(
-        title=outlook.get_resource_display(),
+        title=f"{outlook.get_resource_display()}{', CPUs' if outlook.resource == Resource.CPU else ''}",
         sentence=foresight(outlook),
         description=(
             f"{outlook.get_resource_display()}: the busiest hour of each day from {day(first)} to {day(days[-1][0])}, "
@@ -101,9 +103,18 @@ def chart(outlook: Outlook, days: Sequence[Day]) -> Chart:
         limit=y(outlook.limit) if outlook.limit else None,
         limit_words=f"full: {amount(outlook.resource, outlook.limit)}",
         today=x(days[-1][0]),
-        values=[Mark(y(step * one), amount(outlook.resource, step * one)) for one in range(_marks(ceiling, step))],
-        dates=[Mark(x(when), f"{when.day} {when:%b}") for when in _dates(first, last)],
+        values=[Mark(y(step * one), _value(outlook.resource, step * one)) for one in range(_marks(ceiling, step))],
+        dates=[Mark(x(when), _date(when, span)) for when in _dates(first, last)],
     )  # fmt: skip
+
+
+def _value(resource: str, value: float) -> str:
+    """The unit of CPUs is in the title, since large numbers leave no room for it."""
+    return cpus(value) if resource == Resource.CPU else amount(resource, value)
+
+
+def _date(when: date, span: int) -> str:
+    return f"{when:%b %Y}" if span > _LONG else f"{when.day} {when:%b}"
 
 
 def _marks(ceiling: float, step: float) -> int:
@@ -111,17 +122,13 @@ def _marks(ceiling: float, step: float) -> int:
 
 
 def nice_step(value: float, *, binary: bool) -> float:
-    """The next 1, 2 or 5 times a power of ten; of binary units, in which people read bytes."""
-    unit = 1.0
+    """The next 1, 2 or 5 times a power of ten; of bytes the next power of two."""
+    if value <= 0:
+        return 1.0
     if binary:
-        while value >= 1024 * unit and unit < 1024**5:
-            unit *= 1024
-    scaled = value / unit
-    power = 10.0 ** math.floor(math.log10(scaled)) if scaled > 0 else 1.0
-    for factor in (1, 2, 5, 10):
-        if factor * power >= scaled:
-            return factor * power * unit
-    return 10 * power * unit
+        return 2.0 ** math.ceil(math.log2(value))
+    power = 10.0 ** math.floor(math.log10(value))
+    return next((factor * power for factor in (1, 2, 5) if factor * power >= value), 10 * power)
 
 
 def _runs(days: Sequence[Day]) -> list[list[Day]]:

@@ -52,6 +52,15 @@ class Failure:
         return "All guests have a place" if self.guests > 1 else "Its guest has a place"
 
     @property
+    def short(self) -> str:
+        """The verdict for a narrow column."""
+        if not self.guests:
+            return "empty"
+        if self.stranded:
+            return f"{len(self.stranded)} of {self.guests} lost"
+        return "storage not known" if self.uncertain else "all placed"
+
+    @property
     def reasons(self) -> list[tuple[str, int]]:
         """Why guests are left, the most frequent reason first."""
         return Counter(one.why for one in self.stranded).most_common()

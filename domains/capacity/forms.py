@@ -28,12 +28,18 @@ class ViewForm(forms.Form):
 
 
 class WhatIfForm(forms.Form):
-    hosts = forms.IntegerField(label="Hosts more", min_value=0, max_value=MOST_HOSTS, required=False, initial=0)
+    hosts = forms.IntegerField(label="Add hosts", min_value=0, max_value=MOST_HOSTS, required=False, initial=0)
     like_host = forms.ModelChoiceField(
-        Host.objects.none(), label="like", to_field_name="name", required=False, empty_label="choose a host"
+        Host.objects.none(),
+        label="each like the host",
+        to_field_name="name",
+        required=False,
+        empty_label="choose a host",
     )
-    guests = forms.IntegerField(label="Guests more", min_value=0, max_value=MOST_GUESTS, required=False, initial=0)
-    like_guest = forms.CharField(label="like", max_length=255, required=False, help_text="Name or UUID of a guest.")
+    guests = forms.IntegerField(label="Add guests", min_value=0, max_value=MOST_GUESTS, required=False, initial=0)
+    like_guest = forms.CharField(
+        label="each like the guest", max_length=255, required=False, help_text="Name or UUID of a guest."
+    )
     ratio = forms.FloatField(
         label="Memory given at most",
         min_value=0.1,

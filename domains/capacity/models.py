@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
+from django.utils import timezone
 
 from vmdash.access.roles import Permission, can
 
@@ -72,6 +73,11 @@ class Outlook(models.Model):
 
     def __str__(self) -> str:
         return f"{self.resource} of {self.scope} {self.key}".strip()
+
+    @property
+    def is_full(self) -> bool:
+        """Forecasts begin after the last day that is known, and that one has passed."""
+        return self.full_by is not None and self.full_by < timezone.localtime(self.made_at).date()
 
 
 class GuestUseQuerySet(models.QuerySet["GuestUse"]):

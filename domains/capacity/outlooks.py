@@ -168,8 +168,11 @@ def _outlook(
 
 
 def foreseen(days: Sequence[Day], limit: float) -> dict[str, Any]:
-    """The forecast as columns."""
+    """The forecast as columns; what is full already is so since the last day."""
     trend = learn(days) if limit else None
+    if limit and days and days[-1][1] >= limit:
+        last = days[-1][0]
+        return {"full_from": last, "full_at": last, "full_by": last, "horizon": trend.horizon if trend else None}
     if trend is None:
         return {"full_from": None, "full_at": None, "full_by": None, "horizon": None}
     crossing = trend.crossing(limit)

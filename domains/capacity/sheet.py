@@ -51,7 +51,8 @@ class Room:
 
     @property
     def ratio(self) -> float | None:
-        return self.promised / self.total if self.total else None
+        """None where no volume is known."""
+        return self.promised / self.total if self.total and self.promised else None
 
 
 @dataclass(frozen=True, slots=True)

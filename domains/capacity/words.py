@@ -17,8 +17,13 @@ def day(value: date) -> str:
 def amount(resource: str, value: float) -> str:
     """CPUs or bytes, with their unit."""
     if resource in (Resource.CPU, Resource.GUEST_CPU, Resource.STEAL):
-        return f"{value:.1f}".removesuffix(".0") + (" CPU" if value == 1 else " CPUs")
+        return f"{cpus(value)} CPU" if value == 1 else f"{cpus(value)} CPUs"
     return formats.size(value)
+
+
+def cpus(value: float) -> str:
+    """12.5, 12,800."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}".removesuffix(".0")
 
 
 def foresight(outlook: Outlook) -> str:
@@ -29,7 +34,8 @@ def foresight(outlook: Outlook) -> str:
     if known and outlook.days[-1][1] >= outlook.limit:
         return f"Full already: {amount(outlook.resource, outlook.days[-1][1])} at the peak of the last day."
     if outlook.horizon is None:
-        return f"No forecast: it takes {LEAST_DAYS} days, each weekday at least twice, and {known} are known."
+        are = "is" if known == 1 else "are"
+        return f"No forecast: it takes {LEAST_DAYS} days, each weekday at least twice, and {known} {are} known."
     back = f"{known} days of history"
     if outlook.full_from is None:
         return f"Not full before {day(outlook.horizon)}, as far as {back} allow to look."

@@ -148,12 +148,12 @@ def test_a_host_that_may_not_fail_is_named(viewer_client: Client, kvm1: Host) ->
     kvm2 = HostFactory.create(name="kvm2")
     for host, gib in ((kvm1, 10), (kvm2, 4)):
         DomainFactory.create(host=host, max_memory_kib=gib * GIB)
-    assert "Any one host may fail." in words(viewer_client)
+    assert "The loss of any one host is survived." in words(viewer_client)
     DomainFactory.create(name="large", host=kvm1, max_memory_kib=12 * GIB)
     page = words(viewer_client)
-    assert "1 of 2 hosts may not fail." in page
+    assert "The loss of 1 of 2 hosts is not survived." in page
     assert "kvm1 (1)" in page
-    assert "1 guest of 2 would not come back" in page
+    assert "1 of 2 lost" in page
     detail = words(viewer_client, "/capacity/hosts/kvm1/")
     assert "No host that could take it has enough memory left." in detail
     assert "large" in detail
@@ -235,7 +235,7 @@ def test_whoever_sees_a_part_gets_figures_of_that_part_alone(
     for address in ("/capacity/", "/capacity/?site=Lyon", "/capacity/hosts/kvm1/", "/capacity/what-if/?ratio=1.5"):
         page = words(viewer_client, address)
         assert "This is your part only." in page
-        for hidden in ("others-db", "8 vCPU", "11 GiB", "9 GiB", "full first:", "Head-room 3", "50 GiB", "may fail"):
+        for hidden in ("others-db", "8 vCPU", "11 GiB", "9 GiB", "full first:", "Head-room 3", "50 GiB", "survived"):
             assert hidden not in page
     assert "3 vCPU" in words(viewer_client)
     assert "my-web" in words(viewer_client, "/capacity/guests/")
@@ -293,7 +293,7 @@ def test_guests_more_are_placed_on_paper(viewer_client: Client, kvm1: Host) -> N
 def test_a_host_more_saves_those_that_may_not_fail(viewer_client: Client, kvm1: Host) -> None:
     DomainFactory.create(name="web1", host=kvm1, max_memory_kib=8 * GIB)
     page = words(viewer_client, "/capacity/what-if/?hosts=1&like_host=kvm1")
-    assert "Any one host may fail then; now 1 may not." in page
+    assert "The loss of any one host is survived then; now that of 1 is not." in page
 
 
 def test_disks_of_guests_more_need_room_too(viewer_client: Client, kvm1: Host) -> None:
