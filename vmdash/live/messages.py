@@ -50,6 +50,17 @@ class HostSample(TypedDict):
     """When `mem` was measured."""
 
 
+class Blame(TypedDict):
+    """What a guest lost to others over about the last minute, in percent of its vCPUs' time."""
+
+    lost: float
+    by: list[tuple[str, float]]
+    """The UUIDs of those who took it, and how much, most first; "" is the host's own work, and its own UUID are its
+    vCPUs that wait for each other. What is missing to `lost` is unknown."""
+    sure: float
+    """0 to 1: how much of it happened on physical CPUs that none of them left meanwhile."""
+
+
 class Tick(TypedDict):
     """One round over one host: to the group `host.ID`, and kept in the live cache as it is."""
 
@@ -61,6 +72,8 @@ class Tick(TypedDict):
     sample: HostSample
     guests: dict[str, GuestSample]
     """Active guests by UUID."""
+    blames: dict[str, Blame]
+    """Guests that lose time to others, by UUID."""
 
 
 class Pulse(TypedDict):

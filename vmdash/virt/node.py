@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -146,6 +147,11 @@ class Node:
             cpus,
             tuple(_sum(cell.number, [by_number[cpu] for cpu in cell.cpus if cpu in by_number]) for cell in cells),
         )
+
+    def times_of(self, cpus: Collection[int]) -> dict[int, CpuTimes]:
+        """CPU time spent by these CPUs, one call each. Raises CallUnsupported."""
+        with translate("read the CPU use of the host", self.host):
+            return {number: self._cpu_times(number, number) for number in cpus}
 
     def memory_stats(self) -> NodeMemoryStats:
         """Memory of the host and of each cell, one call each. Raises CallUnsupported."""
