@@ -151,6 +151,7 @@ def ticks() -> Iterator[Tick]:
                 "slow_at": now,
             },
             "guests": guests,
+            "blames": {},
         }
 
 
