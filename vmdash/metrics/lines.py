@@ -77,6 +77,13 @@ def guest_lines(host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> lis
     return lines
 
 
+def taken_lines(host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> list[str]:
+    """CPU time that a guest lost, by the UUID of who took it (`by_uuid`; empty: the host's own work). vmdash's own."""
+    labels = f'host="{_escape(host)}",domain="{_escape(guest.name)}",uuid="{guest.uuid}"'
+    name = "vmdash_domain_steal_taken_seconds_total"
+    return [f'{name}{{{labels},by_uuid="{taker}"}} {value:.6g} {at_ms}' for taker, value in seconds.items()]
+
+
 def node_lines(host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> list[str]:
     """The machine itself."""
     labels = f'host="{escape(host)}"'
