@@ -79,6 +79,15 @@ EMBEDDED_REDIS = not env.text("REDIS_URL", "")
 EMBEDDED_TSDB = not env.text("VMDASH_TSDB_URL", "")
 """Embedded: `manage.py run` starts and stops a private process for it."""
 
+ALERT_TOKEN = env.secret("VMDASH_ALERT_TOKEN", SECRETS_DIR)
+"""What vmalert shows when it hands alerts over."""
+ALERT_RULES = env.text("VMDASH_ALERT_RULES", "")
+"""A path or pattern of files with rules of your own, beside those that come with vmdash."""
+ALERT_PORT = env.integer("VMDASH_ALERT_PORT", 8491, least=1, most=65535)
+"""Where vmalert's own pages are, on the loopback interface."""
+ALERT_INTERVAL_S = env.integer("VMDASH_ALERT_INTERVAL_S", 15, least=1, most=3600)
+"""How often rules are evaluated."""
+
 DATABASE_URL = (
     env.url("DATABASE_URL", "postgres://USER:PASSWORD@HOST/NAME", _is_database)
     or f"sqlite:///{DATA_DIR / 'vmdash.sqlite3'}"
@@ -147,6 +156,7 @@ MAC_PREFIX = env.mac_prefix("VMDASH_MAC_PREFIX", "52:54:00")
 INSTALLED_APPS = [
     "vmdash.access",
     "vmdash.jobs",
+    "vmdash.alerts",
     "vmdash.live",
     "vmdash.metrics",
     "vmdash.lab",
@@ -234,6 +244,8 @@ STORAGES = {
 
 # --- security ---------------------------------------------------------------------------------
 ALLOWED_HOSTS = env.words("VMDASH_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+if "*" not in ALLOWED_HOSTS and "127.0.0.1" not in ALLOWED_HOSTS:
+    ALLOWED_HOSTS.append("127.0.0.1")  # vmalert hands alerts over from this machine
 CSRF_TRUSTED_ORIGINS = env.words("VMDASH_TRUSTED_ORIGINS")
 TLS = env.boolean("VMDASH_TLS", False)
 """People reach vmdash over https (a proxy ends TLS): cookies are secure and HSTS is sent."""
@@ -245,6 +257,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
 """Our name alone: what else lives below it, and browsers' lists, are not ours to decide about."""
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_SSL_REDIRECT = TLS
+SECURE_REDIRECT_EXEMPT = [r"^alerts/receive/"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TLS else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("hosts/", include("hosts.urls")),
     path("storage/", include("storage.urls")),
     path("capacity/", include("domains.capacity.urls")),
+    path("alerts/", include("vmdash.alerts.urls")),
     path("jobs/", include("vmdash.jobs.urls")),
     path("storage/", include("storage.volume_urls")),
 ]
