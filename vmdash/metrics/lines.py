@@ -79,7 +79,7 @@ def guest_lines(host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> lis
 
 def taken_lines(host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> list[str]:
     """CPU time that a guest lost, by the UUID of who took it (`by_uuid`; empty: the host's own work). vmdash's own."""
-    labels = f'host="{_escape(host)}",domain="{_escape(guest.name)}",uuid="{guest.uuid}"'
+    labels = f'host="{escape(host)}",domain="{escape(guest.name)}",uuid="{guest.uuid}"'
     name = "vmdash_domain_steal_taken_seconds_total"
     return [f'{name}{{{labels},by_uuid="{taker}"}} {value:.6g} {at_ms}' for taker, value in seconds.items()]
 
