@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("domains", "0006_draining"),
+        ("domains", "0007_vcpu_pins"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
