@@ -15,6 +15,7 @@ from domains.rows import reason_words
 from domains.steal.takers import loss_of
 from hosts.models import Host
 from vmdash import formats
+from vmdash.alerts.selectors import of_guest
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -42,6 +43,10 @@ _PAUSED_ADVICE = {
 }
 
 
+_SAID_ALREADY = ("GuestLosesTime", "SplitBrain")
+"""Rules of ours whose alerts would only repeat what is said of the guest anyway."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     tone: str
@@ -53,13 +58,20 @@ class Trouble:
 def troubles_of(
     user: User | AnonymousUser, guest: Domain, sample: GuestSample | None, tick: Tick | None
 ) -> list[Trouble]:
-    """The worst first. Needs `guest.host`; one more query where the guest runs twice."""
+    """The worst first. Needs `guest.host`; one query for alerts, one more where the guest runs twice."""
     return [
         *_of_host(guest),
         *_of_state(user, guest),
         *_of_figures(user, guest, sample, tick),
         *_of_placement(guest, tick),
+        *_of_alerts(user, guest),
     ]
+
+
+def _of_alerts(user: User | AnonymousUser, guest: Domain) -> Iterator[Trouble]:
+    for alert in of_guest(user, guest.pk):
+        if alert.rule not in _SAID_ALREADY:
+            yield Trouble(alert.tone, f"{alert.summary}.", alert.description)
 
 
 def _of_host(guest: Domain) -> Iterator[Trouble]:
