@@ -113,6 +113,7 @@ def _weeks(hosts: Sequence[Host], guests: Sequence[Domain], chance: random.Rando
     )  # fmt: skip
     days = [((now - timedelta(days=91 - day)).date().isoformat(), 0.4 + day / 400) for day in range(91)]
     scopes = [("fleet", "", len(hosts)), *(("host", str(host.pk), 1) for host in hosts)]
+    scopes += [("pool", str(pk), 1) for pk in Pool.objects.values_list("pk", flat=True)]
     Outlook.objects.bulk_create(
         (
             Outlook(
