@@ -111,8 +111,18 @@ def _weeks(hosts: Sequence[Host], guests: Sequence[Domain], chance: random.Rando
         ),
         batch_size=500,
     )  # fmt: skip
+    pools = [str(pk) for pk in Pool.objects.values_list("pk", flat=True)]
     days = [((now - timedelta(days=91 - day)).date().isoformat(), 0.4 + day / 400) for day in range(91)]
     scopes = [("fleet", "", len(hosts)), *(("host", str(host.pk), 1) for host in hosts)]
+    totals = [
+        (scope, key, resource, size * number)
+        for scope, key, number in scopes
+        for resource, size in (
+            ("cpu", 64.0), ("memory", 2.0**39), ("given", 2.0**39), ("storage", 2.0**42), ("guest_cpu", 64.0),
+            ("steal", 2.0),
+        )
+    ]  # fmt: skip
+    totals += [("pool", pool, "storage", 2.0**42) for pool in pools]
     Outlook.objects.bulk_create(
         (
             Outlook(
@@ -121,11 +131,7 @@ def _weeks(hosts: Sequence[Host], guests: Sequence[Domain], chance: random.Rando
                 horizon=(now + timedelta(days=182)).date(), full_from=now.date() + timedelta(days=100),
                 full_at=now.date() + timedelta(days=120),
             )
-            for scope, key, number in scopes
-            for resource, total in (
-                ("cpu", 64.0 * number), ("memory", 2.0**39 * number), ("given", 2.0**39 * number),
-                ("storage", 2.0**42 * number), ("guest_cpu", 64.0 * number), ("steal", 2.0 * number),
-            )
+            for scope, key, resource, total in totals
         ),
         batch_size=200,
     )  # fmt: skip

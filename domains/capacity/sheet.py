@@ -283,7 +283,9 @@ def findings_of(uses: Iterable[Use]) -> dict[str, list[Finding]]:
 
 def _outlooks(user: User) -> dict[tuple[str, str], dict[str, Outlook]]:
     """Without their days, of which only a chart has need."""
-    rows = by_scope(Outlook.objects.visible_to(user).exclude(scope=Scope.POOL).defer("days"))
+    rows = by_scope(
+        Outlook.objects.visible_to(user).filter(scope__in=(Scope.FLEET, Scope.SITE, Scope.HOST)).defer("days")
+    )
     found: dict[tuple[str, str], dict[str, Outlook]] = {}
     for (scope, key, resource), row in rows.items():
         found.setdefault((scope, key), {})[resource] = row

@@ -190,6 +190,20 @@ def test_storage_that_is_shared_counts_once(viewer_client: Client, kvm1: Host) -
     assert "Promised 10 GiB, 0.10 ×" in page
 
 
+def test_pools_that_will_be_full_are_listed_soonest_first(viewer_client: Client, kvm1: Host, worked_out: None) -> None:
+    pools = [PoolFactory.create(host=kvm1, name=name, capacity_bytes=size) for name, size in (("slow", 9), ("soon", 7))]
+    PoolFactory.create(host=kvm1, name="never")
+    for pool, days in zip(pools, (90, 30), strict=True):
+        outlook("storage", scope="pool", key=str(pool.pk))
+        Outlook.objects.filter(key=str(pool.pk), scope="pool").update(
+            full_at=timezone.localdate() + timedelta(days=days)
+        )
+    listed = words(viewer_client).partition("Pools that will be full first")[2].partition("Hosts")[0]
+    assert listed.index("soon") < listed.index("slow")
+    assert "perhaps much later" in listed
+    assert "never" not in listed
+
+
 def test_findings_are_shown_with_their_evidence(viewer_client: Client, kvm1: Host, worked_out: None) -> None:
     measured(DomainFactory.create(name="sleepy", host=kvm1), cpu_mean=0.0, cpu_busy=0.01)
     measured(DomainFactory.create(name="hungry", host=kvm1), cpu_busy=0.95)
