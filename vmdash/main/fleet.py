@@ -21,6 +21,7 @@ from vmdash.jobs.models import Job
 from vmdash.jobs.selectors import JobRow, job_row
 from vmdash.live import cache
 from vmdash.main.last_hour import Happening, last_hour
+from vmdash.metrics.trouble import HistoryTrouble, history_trouble
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -157,10 +158,11 @@ class Fleet:
     worst: list[Loss]
     jobs: list[JobRow]
     happenings: list[Happening]
+    history: HistoryTrouble | None
 
     @property
     def is_calm(self) -> bool:
-        return not (self.silent_hosts or self.casualties or self.slow)
+        return not (self.silent_hosts or self.casualties or self.slow or self.history)
 
 
 def fleet(user: User, *, site: str = "") -> Fleet:
@@ -188,6 +190,7 @@ def fleet(user: User, *, site: str = "") -> Fleet:
         worst=losses[:WORST],
         jobs=[job_row(job, user) for job in Job.objects.visible_to(user).unfinished()[:MOST_JOBS]],
         happenings=last_hour(user, hosts),
+        history=history_trouble(),
     )
 
 

@@ -13,6 +13,9 @@ from typing import Any
 from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.stats import GuestStats
 
+WRITE_PATH = "/api/v1/import/prometheus"
+"""Where the store takes these rows."""
+
 _AS_IS, _NS, _KIB = 1, 1e-9, 1024
 
 _Table = tuple[tuple[str, str, float], ...]
@@ -64,7 +67,7 @@ _NET: _Table = (
 
 def guest_lines(host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> list[str]:
     """Everything known of one guest: `cpu` from the fast tier of sampling, `rest` from the slow one."""
-    labels = f'host="{_escape(host)}",domain="{_escape(cpu.name)}",uuid="{cpu.uuid}"'
+    labels = f'host="{escape(host)}",domain="{escape(cpu.name)}",uuid="{cpu.uuid}"'
     lines: list[str] = []
     _add(lines, cpu.raw, "", _CPU, labels, at_ms)
     for n in range(cpu.raw.get("vcpu.maximum", 0)):
@@ -72,21 +75,21 @@ def guest_lines(host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> lis
     _add(lines, rest.raw, "", _BALLOON, labels, at_ms)
     for kind, table in (("block", _BLOCK), ("net", _NET)):
         for n in range(rest.raw.get(f"{kind}.count", 0)):
-            device = f'{labels},target_device="{_escape(rest.raw.get(f"{kind}.{n}.name", ""))}"'
+            device = f'{labels},target_device="{escape(rest.raw.get(f"{kind}.{n}.name", ""))}"'
             _add(lines, rest.raw, f"{kind}.{n}.", table, device, at_ms)
     return lines
 
 
 def taken_lines(host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> list[str]:
     """CPU time that a guest lost, by the UUID of who took it (`by_uuid`; empty: the host's own work). vmdash's own."""
-    labels = f'host="{_escape(host)}",domain="{_escape(guest.name)}",uuid="{guest.uuid}"'
+    labels = f'host="{escape(host)}",domain="{escape(guest.name)}",uuid="{guest.uuid}"'
     name = "vmdash_domain_steal_taken_seconds_total"
     return [f'{name}{{{labels},by_uuid="{taker}"}} {value:.6g} {at_ms}' for taker, value in seconds.items()]
 
 
 def node_lines(host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> list[str]:
     """The machine itself."""
-    labels = f'host="{_escape(host)}"'
+    labels = f'host="{escape(host)}"'
     lines = [f"libvirt_up{{{labels}}} 1 {at_ms}"]
     if cpu:
         for mode in ("user", "system", "idle", "iowait"):
@@ -108,6 +111,6 @@ def _add(lines: list[str], raw: Mapping[str, Any], prefix: str, table: _Table, l
             lines.append(f"libvirt_domain_{name}{{{labels}}} {value if unit == 1 else value * unit:.12g} {at_ms}")
 
 
-def _escape(value: str) -> str:
+def escape(value: str) -> str:
     """A label's value, safe between double quotes."""
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
