@@ -118,6 +118,8 @@ HISTORY_SPOOL_MIB = env.integer("VMDASH_HISTORY_SPOOL_MIB", 4096, least=1, most=
 # --- clean-up ---------------------------------------------------------------------------------
 JOB_RETENTION_DAYS = env.integer("VMDASH_JOB_RETENTION_DAYS", 365, least=1, most=36_500)
 """How long jobs that have ended are kept."""
+EVENT_RETENTION_DAYS = env.integer("VMDASH_EVENT_RETENTION_DAYS", 400, least=1, most=36_500)
+"""How long it is kept when guests and hosts changed their states."""
 
 # --- snapshots --------------------------------------------------------------------------------
 SNAPSHOT_NAME = env.pattern(

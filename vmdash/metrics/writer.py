@@ -19,9 +19,12 @@ from typing import ParamSpec, TypeVar
 import httpx
 from django.conf import settings
 
+from vmdash.metrics.coarse import Coarse
 from vmdash.metrics.lines import WRITE_PATH, guest_lines, node_lines, taken_lines
 from vmdash.metrics.spool import Spool
+from vmdash.metrics.sums import HostSums, cell_lines, pool_lines, sum_lines
 from vmdash.virt.node import CpuTimes, MemoryUse
+from vmdash.virt.pool import PoolFacts
 from vmdash.virt.stats import GuestStats
 
 log = logging.getLogger(__name__)
@@ -55,7 +58,7 @@ class Held:
 
 
 class HistoryWriter:
-    """`guest`, `node` and `taken` may be called from any thread; `run` sends what they gave."""
+    """`guest`, `node` and their like may be called from any thread; `run` sends what they gave."""
 
     def __init__(self, *, keep_bytes: int = _KEEP_BYTES, spool: Spool | None = None) -> None:
         self._waiting: deque[bytes] = deque()
@@ -64,6 +67,7 @@ class HistoryWriter:
         """Over the two above."""
         self._keep_bytes = keep_bytes
         self._spool = spool or Spool(settings.DATA_DIR / "spool", settings.HISTORY_SPOOL_MIB * 1024**2)
+        self._coarse = Coarse()
         self._away_since: float | None = None
         self._dropped = 0
         self._holding = False
@@ -72,10 +76,18 @@ class HistoryWriter:
         self._said_disk = False
 
     def guest(self, host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> None:
-        self._add(guest_lines(host, at_ms, cpu, rest))
+        self._add(self._coarse.with_copy(cpu.uuid, at_ms, guest_lines(host, at_ms, cpu, rest)))
 
     def node(self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> None:
-        self._add(node_lines(host, at_ms, cpu, memory))
+        self._add(self._coarse.with_copy(host, at_ms, node_lines(host, at_ms, cpu, memory)))
+
+    def sums(self, host: str, at_ms: int, sums: HostSums, cells: Sequence[MemoryUse]) -> None:
+        lines = [*sum_lines(host, at_ms, sums), *cell_lines(host, at_ms, cells)]
+        self._add(self._coarse.with_copy(f"sums of {host}", at_ms, lines))
+
+    def pool(self, host: str, at_ms: int, pool: PoolFacts) -> None:
+        if lines := pool_lines(host, at_ms, pool):
+            self._add(lines)
 
     def taken(self, host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> None:
         self._add(taken_lines(host, at_ms, guest, seconds))
