@@ -16,6 +16,7 @@ from domains.draining.models import DrainedGuest as DrainedGuest
 from domains.snapshots.models import ScheduledSnapshot as ScheduledSnapshot
 from domains.snapshots.models import Snapshot as Snapshot
 from domains.snapshots.models import SnapshotSchedule as SnapshotSchedule
+from domains.timeline.models import GuestEvent as GuestEvent
 from hosts.models import Host, Tag
 from vmdash.access.roles import Permission, can
 from vmdash.jobs.models import Job

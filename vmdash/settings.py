@@ -121,9 +121,14 @@ LEASE_S = env.integer("VMDASH_LEASE_S", 8, least=3, most=600)
 MAX_STUCK_THREADS = env.integer("VMDASH_MAX_STUCK_THREADS", 64, least=1, most=10_000)
 """A collector with more threads that hang in libvirt than this hands its hosts over and ends, to be started anew."""
 
+HISTORY_SPOOL_MIB = env.integer("VMDASH_HISTORY_SPOOL_MIB", 4096, least=1, most=10_000_000)
+"""So much of the history may wait on disk, compressed, while its store is away."""
+
 # --- clean-up ---------------------------------------------------------------------------------
 JOB_RETENTION_DAYS = env.integer("VMDASH_JOB_RETENTION_DAYS", 365, least=1, most=36_500)
 """How long jobs that have ended are kept."""
+EVENT_RETENTION_DAYS = env.integer("VMDASH_EVENT_RETENTION_DAYS", 400, least=1, most=36_500)
+"""How long it is kept when guests and hosts changed their states."""
 
 # --- mail -------------------------------------------------------------------------------------
 EMAIL_URL = env.url(

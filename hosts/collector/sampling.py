@@ -16,6 +16,7 @@ from typing import Literal, Protocol, TypeVar
 from hosts.collector.contention import Contention, busy_fractions
 from vmdash.live.messages import CellSample, GuestSample, HostSample, Pulse, Tick
 from vmdash.live.publish import encode
+from vmdash.metrics.sums import HostSums
 from vmdash.virt import rates, stats
 from vmdash.virt.connection import HostConnection
 from vmdash.virt.errors import CallUnsupported, GuestNotFound, InvalidState
@@ -44,6 +45,9 @@ class History(Protocol):
     def guest(self, host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> None: ...
 
     def node(self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> None: ...
+
+    def sums(self, host: str, at_ms: int, sums: HostSums, cells: Sequence[MemoryUse]) -> None:
+        """Over the guests of a host; and the memory of its NUMA cells."""
 
     def taken(self, host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> None:
         """CPU time that the guest lost, by the UUID of the guest that took it."""
@@ -99,6 +103,7 @@ class Sampler:
         self._guests: dict[str, _Figures] = {}
         self._node = _Node()
         self._contention = Contention()
+        self._sums = HostSums()
         self._elapsed_s = 0.0
         self._fast_at = 0.0
         self._cpu_times: dict[int, CpuTimes] = {}
@@ -124,6 +129,7 @@ class Sampler:
             figures = {uuid: _Figures(name, _unknown()) for uuid, name in active.items()}
         self._guests = figures
         self._elapsed_s, self._fast_at = now - self._fast_at if self._fast_at else 0.0, now
+        self._add_steal()
         statuses = None if read is None else {one.uuid: one.status for one in read}
         return Round(statuses, *self._encode(at_ms, round(interval_s * 1000), guest_count))
 
@@ -144,6 +150,24 @@ class Sampler:
         self._node.memory = memory.total if memory else None
         self._node.memory_at_ms = int(time.time() * 1000)
         self._history.node(self._connection.name, self._node.memory_at_ms, self._node.cpu, self._node.memory)
+        self._add_traffic()
+        cells = memory.cells if memory else ()
+        self._history.sums(self._connection.name, self._node.memory_at_ms, self._sums, cells)
+
+    def _add_steal(self) -> None:
+        known = [guest for guest in self._guests.values() if guest.steal_cores is not None]
+        if known:
+            self._sums.steal_s = (self._sums.steal_s or 0) + sum(
+                guest.steal_cores or 0 for guest in known
+            ) * self._elapsed_s
+            self._sums.vcpu_s += sum(guest.vcpus for guest in known) * self._elapsed_s
+
+    def _add_traffic(self) -> None:
+        samples = [guest.sample for guest in self._guests.values()]
+        self._sums.guests, self._sums.vcpus = len(samples), sum(guest.vcpus for guest in self._guests.values())
+        self._sums.read, self._sums.written, self._sums.received, self._sums.sent = (
+            _sum_of([sample[key] for sample in samples]) for key, _, _ in _TRAFFIC
+        )
 
     # Who takes what the guests lose
 
@@ -299,6 +323,11 @@ def _update_rest(guest: _Figures, after: GuestStats, now: float, at_ms: int) -> 
     for key, kind, counter in _TRAFFIC:
         bytes_per_s = rates.rate(before.total(kind, counter), after.total(kind, counter), elapsed_s) if before else None
         sample[key] = None if bytes_per_s is None else round(bytes_per_s)
+
+
+def _sum_of(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _percent(share: float | None) -> float | None:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.utils import timezone
@@ -29,6 +29,7 @@ from hosts.collector.publisher import Publisher
 from hosts.collector.rhythm import Rhythm
 from hosts.collector.sampling import History, Sampler
 from hosts.collector.screens import Screens
+from hosts.collector.survey import PoolHistory
 from hosts.collector.writer import HostSeen, Lease, Writer
 from hosts.models import Host
 from vmdash.virt import events
@@ -41,6 +42,10 @@ from vmdash.virt.states import GuestState
 log = logging.getLogger(__name__)
 
 
+class HostHistory(History, PoolHistory, Protocol):
+    """All that is recorded of a host."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What all hosts of a collector share."""
@@ -49,7 +54,7 @@ class Services:
     storage_writer: Writer
     """For pools and volumes."""
     publisher: Publisher
-    history: History
+    history: HostHistory
 
 
 class Session:

@@ -44,10 +44,13 @@ class FakeHost:
         self.busy_s = self.idle_s = 0.0
         self.supported = True
         self.history: list[tuple[Any, ...]] = []
+        self.sums: list[tuple[Any, ...]] = []
         node = SimpleNamespace(cpu_stats=self._cpu_stats, memory_stats=self._memory_stats)
         connection = cast(HostConnection, SimpleNamespace(name="kvm1", node=node))
         history = SimpleNamespace(
-            guest=lambda *told: self.history.append(told), node=lambda *told: self.history.append(told)
+            guest=lambda *told: self.history.append(told),
+            node=lambda *told: self.history.append(told),
+            sums=lambda *told: self.sums.append(told),
         )
         self.sampler = Sampler(connection, 7, history)
         monkeypatch.setattr(sampling, "time", SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now))

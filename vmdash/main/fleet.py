@@ -23,6 +23,7 @@ from vmdash.jobs.models import Job
 from vmdash.jobs.selectors import JobRow, job_row
 from vmdash.live import cache
 from vmdash.main.last_hour import Happening, last_hour
+from vmdash.metrics.trouble import HistoryTrouble, history_trouble
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -163,10 +164,11 @@ class Fleet:
     """Loud ones that say something which the rest does not."""
     jobs: list[JobRow]
     happenings: list[Happening]
+    history: HistoryTrouble | None
 
     @property
     def is_calm(self) -> bool:
-        return not (self.silent_hosts or self.casualties or self.slow or self.alerts)
+        return not (self.silent_hosts or self.casualties or self.slow or self.alerts or self.history)
 
 
 def fleet(user: User, *, site: str = "") -> Fleet:
@@ -195,6 +197,7 @@ def fleet(user: User, *, site: str = "") -> Fleet:
         alerts=list(loud(user).exclude(rule__in=SAID_ALREADY)[:MOST_IN_LIST]),
         jobs=[job_row(job, user) for job in Job.objects.visible_to(user).unfinished()[:MOST_JOBS]],
         happenings=last_hour(user, hosts),
+        history=history_trouble(),
     )
 
 

@@ -13,6 +13,9 @@ from typing import Any
 from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.stats import GuestStats
 
+WRITE_PATH = "/api/v1/import/prometheus"
+"""Where the store takes these rows."""
+
 _AS_IS, _NS, _KIB = 1, 1e-9, 1024
 
 _Table = tuple[tuple[str, str, float], ...]

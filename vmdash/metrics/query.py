@@ -6,8 +6,10 @@ Source: https://prometheus.io/docs/prometheus/latest/querying/api/, "Range queri
 from __future__ import annotations
 
 import math
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -19,6 +21,8 @@ from vmdash.exceptions import Unavailable
 STEP_S = 15
 HOUR_S = 3600
 TIMEOUT_S = 3
+READ_TIMEOUT_S = 10
+"""A year of a fleet takes its time."""
 
 Found = list[tuple[str, list[tuple[float, str]]]]
 Series = list[float | None]
@@ -80,6 +84,60 @@ def values_between(
         values = ((round(at), float(text)) for at, text in each["values"])
         result[each["metric"].get(label, "")] = [(at, value) for at, value in values if math.isfinite(value)]
     return result
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A PromQL expression. With `by` it may have several series, which that label tells apart."""
+
+    expression: str
+    by: str = ""
+
+
+def read(asked: Mapping[str, Asked], grid: range) -> dict[tuple[str, str], Series]:
+    """Several expressions over one time grid (Unix seconds), by their name and the value of their label.
+
+    Those that have nothing in this time are missing. One request.
+
+    Raises:
+        Unavailable: the store does not answer, or not in time.
+    """
+    together = " or ".join(
+        f'label_replace({one.expression}, "series", "{name}", "", "")' for name, one in asked.items()
+    )
+    wanted = {"query": together, "start": str(grid.start), "end": str(grid[-1]), "step": str(grid.step)}
+    wanted["nocache"] = "1"  # or VictoriaMetrics moves the grid
+    result: dict[tuple[str, str], Series] = {}
+    for found in _request("query_range", wanted, READ_TIMEOUT_S):
+        name = found["metric"]["series"]
+        values = result.setdefault((name, found["metric"].get(asked[name].by, "")), [None] * len(grid))
+        for at, text in found["values"]:
+            value = float(text)
+            if math.isfinite(value):
+                values[(round(at) - grid.start) // grid.step] = float(f"{value:.6g}")
+    return result
+
+
+def labels(**wanted: str | Iterable[str]) -> str:
+    """A selector: `labels(uuid="…")` is `{uuid="…"}`; one of several values: `labels(host=["a", "b"])`. Any text is
+    safe in it."""
+    parts = []
+    for name, value in wanted.items():
+        if isinstance(value, str):
+            parts.append(f"{name}={_quoted(value)}")
+        else:
+            parts.append(f"{name}=~{_quoted('|'.join(_literal(one) for one in value))}")
+    return f"{{{','.join(parts)}}}"
+
+
+def _quoted(value: str) -> str:
+    text = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{text}"'
+
+
+def _literal(value: str) -> str:
+    """What matches this text and no other, in RE2."""
+    return re.sub(r"([^A-Za-z0-9_-])", r"\\\1", value)
 
 
 def _ask(query: str, grid: range) -> Found:
