@@ -4,28 +4,41 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('domains', '0006_draining'),
+        ("domains", "0006_draining"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='GuestEvent',
+            name="GuestEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uuid', models.UUIDField()),
-                ('name', models.CharField(max_length=255)),
-                ('at', models.DateTimeField()),
-                ('kind', models.CharField(choices=[('seen', 'seen for the first time'), ('state', 'changed its state'), ('moved', 'moved'), ('gone', 'is defined nowhere any more')], max_length=8)),
-                ('host_name', models.CharField(max_length=64)),
-                ('state', models.CharField(max_length=12)),
-                ('state_reason', models.CharField(blank=True, max_length=40)),
-                ('witnessed', models.BooleanField(default=True)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("uuid", models.UUIDField()),
+                ("name", models.CharField(max_length=255)),
+                ("at", models.DateTimeField()),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("seen", "seen for the first time"),
+                            ("state", "changed its state"),
+                            ("moved", "moved"),
+                            ("gone", "is defined nowhere any more"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("host_name", models.CharField(max_length=64)),
+                ("state", models.CharField(max_length=12)),
+                ("state_reason", models.CharField(blank=True, max_length=40)),
+                ("witnessed", models.BooleanField(default=True)),
             ],
             options={
-                'ordering': ['at', 'id'],
-                'indexes': [models.Index(fields=['uuid', 'at'], name='events_of_guest'), models.Index(fields=['at'], name='guest_events_by_time')],
+                "ordering": ["at", "id"],
+                "indexes": [
+                    models.Index(fields=["uuid", "at"], name="events_of_guest"),
+                    models.Index(fields=["at"], name="guest_events_by_time"),
+                ],
             },
         ),
     ]

@@ -5,24 +5,42 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('hosts', '0003_maintenance'),
+        ("hosts", "0003_maintenance"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='HostEvent',
+            name="HostEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField()),
-                ('state', models.CharField(choices=[('new', 'not seen yet'), ('up', 'connected'), ('unreachable', 'does not answer'), ('refused', 'refuses the connection')], max_length=12)),
-                ('reason', models.CharField(blank=True, max_length=500)),
-                ('host', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='hosts.host')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("at", models.DateTimeField()),
+                (
+                    "state",
+                    models.CharField(
+                        choices=[
+                            ("new", "not seen yet"),
+                            ("up", "connected"),
+                            ("unreachable", "does not answer"),
+                            ("refused", "refuses the connection"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("reason", models.CharField(blank=True, max_length=500)),
+                (
+                    "host",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE, related_name="events", to="hosts.host"
+                    ),
+                ),
             ],
             options={
-                'ordering': ['at', 'id'],
-                'indexes': [models.Index(fields=['host', 'at'], name='events_of_host'), models.Index(fields=['at'], name='host_events_by_time')],
+                "ordering": ["at", "id"],
+                "indexes": [
+                    models.Index(fields=["host", "at"], name="events_of_host"),
+                    models.Index(fields=["at"], name="host_events_by_time"),
+                ],
             },
         ),
     ]

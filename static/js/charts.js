@@ -19,6 +19,7 @@ const LEAST_SPAN_S = 60;
 export function startCharts() {
   const place = document.getElementById("charts");
   const note = place.querySelector("[data-note]");
+  const hint = place.querySelector("[data-hint]");
   const boxes = [...place.querySelectorAll("[data-chart]")];
   const data = new Map();
   let body = null;
@@ -40,7 +41,13 @@ export function startCharts() {
   const plots = new Map(boxes.map((box) => [box.dataset.chart, new Plot(box.querySelector("[data-plot]"), page)]));
 
   function draw() {
-    for (const [key, one] of data) plots.get(key)?.show(one.joined());
+    for (const box of boxes) {
+      const joined = data.get(box.dataset.chart).joined();
+      plots.get(box.dataset.chart).show(joined);
+      box.querySelector("[data-none]").hidden = joined.lines.some((line) =>
+        line.values.some((value) => value !== null),
+      );
+    }
   }
 
   async function fetchBody(more = "") {
@@ -104,6 +111,7 @@ export function startCharts() {
     const back = place.querySelector("[data-back]");
     back.hidden = query.includes("range=");
     back.href = `?${place.dataset.before}#charts`;
+    hint.hidden = !back.hidden;
     place.querySelector("[data-csv]").href = `${place.dataset.address}.csv?${query}`;
     load();
   }
@@ -130,6 +138,7 @@ export function startCharts() {
   new ResizeObserver(() => {
     for (const plot of plots.values()) plot.resize();
   }).observe(place);
+  hint.hidden = !place.dataset.query.includes("range=");
   setInterval(goOn, TAIL_MS);
   load();
 

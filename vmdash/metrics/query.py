@@ -130,6 +130,12 @@ def labels(**wanted: str | Iterable[str]) -> str:
     return f"{{{','.join(parts)}}}"
 
 
+def rate(series: str, over: str) -> str:
+    """How fast a counter grows. Nothing where less than two readings are in reach: stores differ in what they make of
+    one, and at the edges of a gap it is none of what happened."""
+    return f"(rate({series}[{over}]) and count_over_time({series}[{over}]) > 1)"
+
+
 def _quoted(value: str) -> str:
     text = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{text}"'
