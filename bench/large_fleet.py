@@ -152,6 +152,8 @@ def ticks() -> Iterator[Tick]:
             },
             "guests": guests,
             "blames": {},
+            "cells": [],
+            "places": {},
         }
 
 

@@ -11,6 +11,7 @@ from domains.actions import ActionChoice, possible
 from domains.figures import is_fresh, sample_of
 from domains.migration.page import Running, moves_of, running_move
 from domains.models import Domain, Migration
+from domains.numa.selectors import NumaPart, numa_part
 from domains.rows import guest_row
 from domains.snapshots.page import SnapshotsPart, snapshots_part
 from domains.steal.page import CpuPart, cpu_part
@@ -108,6 +109,10 @@ class GuestPage:
     @cached_property
     def cpu(self) -> CpuPart:
         return cpu_part(self.domain, self.user, self.tick)
+
+    @cached_property
+    def numa(self) -> NumaPart:
+        return numa_part(self.domain, self.tick)
 
     @cached_property
     def snapshots(self) -> SnapshotsPart:

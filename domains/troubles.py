@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from domains.figures import is_fresh
 from domains.models import ACTIVE_STATES, Domain, DomainState
+from domains.numa.selectors import finding_of
 from domains.rows import reason_words
 from domains.steal.takers import loss_of
 from hosts.models import Host
@@ -53,7 +54,12 @@ def troubles_of(
     user: User | AnonymousUser, guest: Domain, sample: GuestSample | None, tick: Tick | None
 ) -> list[Trouble]:
     """The worst first. Needs `guest.host`; one more query where the guest runs twice."""
-    return [*_of_host(guest), *_of_state(user, guest), *_of_figures(user, guest, sample, tick)]
+    return [
+        *_of_host(guest),
+        *_of_state(user, guest),
+        *_of_figures(user, guest, sample, tick),
+        *_of_placement(guest, tick),
+    ]
 
 
 def _of_host(guest: Domain) -> Iterator[Trouble]:
@@ -121,6 +127,11 @@ def _of_figures(
             f"Its vCPUs were ready to run but had to wait for a physical CPU of {guest.host.name}.{of_worst}{sure} "
             "The CPU part of this page says where it would be better off.",
         )
+
+
+def _of_placement(guest: Domain, tick: Tick | None) -> Iterator[Trouble]:
+    if tick is not None and is_fresh(tick) and (finding := finding_of(guest, tick)):
+        yield Trouble("warn", finding.headline, f"{finding.advice} The CPU part of this page can put that right.")
 
 
 def _lost(percent: float) -> str:

@@ -51,6 +51,7 @@ def write_tick(
     age_s: float = 0,
     interval_ms: int = INTERVAL_MS,
     blames: Mapping[Domain, Blame] | None = None,
+    places: Mapping[Domain, Mapping[int, int]] | None = None,
 ) -> Tick:
     """A round over `host` that ended `age_s` ago, with these guests running."""
     figures = {str(guest.pk): one for guest, one in (guests or {}).items()}
@@ -62,6 +63,10 @@ def write_tick(
         "sample": sample or host_sample(running=len(figures)),
         "guests": figures,
         "blames": {str(guest.pk): one for guest, one in (blames or {}).items()},
+        "cells": [],
+        "places": {
+            str(guest.pk): {str(number): cpu for number, cpu in one.items()} for guest, one in (places or {}).items()
+        },
     }
     client().set(tick_key(host.pk), encode(tick))
     return tick

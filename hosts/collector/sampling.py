@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
 from hosts.collector.contention import Contention, busy_fractions
-from vmdash.live.messages import GuestSample, HostSample, Pulse, Tick
+from vmdash.live.messages import CellSample, GuestSample, HostSample, Pulse, Tick
 from vmdash.live.publish import encode
 from vmdash.metrics.sums import HostSums
 from vmdash.virt import rates, stats
@@ -74,6 +74,7 @@ class _Figures:
     slow: GuestStats | None = None
     slow_at: float = 0
     rates: CpuRates | None = None
+    places: dict[str, int | None] | None = None
     vcpus: int = 0
 
     @property
@@ -87,6 +88,8 @@ class _Node:
     cpu_percent: float | None = None
     memory: MemoryUse | None = None
     memory_at_ms: int | None = None
+    cell_times: dict[int, CpuTimes] = field(default_factory=dict)
+    cells: list[CellSample] = field(default_factory=list)
     unsupported: set[str] = field(default_factory=set)
 
 
@@ -179,7 +182,33 @@ class Sampler:
         for guest in guests:
             with suppress(GuestNotFound, InvalidState):  # it has just ended
                 placed = self._try("places of vCPUs", guest.vcpus) or ()
-                self._contention.place(guest.uuid, {vcpu.number: vcpu.cpu for vcpu in placed})
+                places = {vcpu.number: vcpu.cpu for vcpu in placed}
+                self._contention.place(guest.uuid, places)
+                if known := self._guests.get(guest.uuid):
+                    known.places = {str(number): cpu for number, cpu in places.items()}
+
+    def cells(self) -> bool:
+        """Read how the NUMA cells do. Whether there are several: then it matters where vCPUs are, also while none of
+        them waits."""
+        node = self._connection.node
+        if len(self._try("NUMA cells", node.cells) or ()) < 2:
+            return False
+        cpu = self._try("CPU statistics", lambda: node.cpu_stats(per_cpu=True))
+        memory = self._try("memory statistics", node.memory_stats)
+        before, times = self._node.cell_times, {cell.number: cell for cell in cpu.cells} if cpu else {}
+        self._node.cell_times = times
+        self._node.cells = [
+            {
+                "cell": cell.number,
+                "cpu": _busy_percent(before[cell.number], times[cell.number])
+                if cell.number in before and cell.number in times
+                else None,
+                "mem_free": cell.free_kib,
+                "mem_total": cell.total_kib,
+            }
+            for cell in (memory.cells if memory else ())
+        ]
+        return True
 
     def attribute(self) -> None:
         """Divide what was lost in the last round of the fast tier among those who took it."""
@@ -222,6 +251,8 @@ class Sampler:
             "sample": sample,
             "guests": {uuid: figures.sample for uuid, figures in self._guests.items()},
             "blames": self._contention.blames(),
+            "cells": self._node.cells,
+            "places": {uuid: figures.places for uuid, figures in self._guests.items() if figures.places},
         }
         stealing = (
             (figures.sample["steal"] or 0, uuid, figures.name)

@@ -37,6 +37,8 @@ def keep_tick(host: Host, *, cpu: float = 40.0) -> None:
         },
         "guests": {},
         "blames": {},
+        "cells": [],
+        "places": {},
     }
     client().set(tick_key(host.pk), orjson.dumps(tick))
 

@@ -63,13 +63,14 @@ def _divide(loss: Loss, waiting: Ran, others: list[Ran], own_work: float) -> Non
     total = sum(one.used for one in others) + own_work
     if total <= 0:
         return
-    share = waiting.waited / total
     for one in others:
         if one.used > 0:
-            loss.by[one.guest] += share * one.used
+            part = waiting.waited * (one.used / total)
+            loss.by[one.guest] += part
             if one.stayed and waiting.stayed:
-                loss.sure += share * one.used
+                loss.sure += part
     if own_work > 0:
-        loss.by[HOST] += share * own_work
+        part = waiting.waited * (own_work / total)
+        loss.by[HOST] += part
         if waiting.stayed:
-            loss.sure += share * own_work
+            loss.sure += part

@@ -165,8 +165,12 @@ class Node:
         with translate("read the free memory of the host", self.host):
             return int(self.raw.getFreeMemory()) // 1024
 
-    def _known_cells(self) -> tuple[NumaCell, ...]:
+    def cells(self) -> tuple[NumaCell, ...]:
         """Read once a connection: cells do not change while the daemon runs."""
+        with translate("read the capabilities of the host", self.host):
+            return self._known_cells()
+
+    def _known_cells(self) -> tuple[NumaCell, ...]:
         if self._cells is None:
             self._cells = _cells(xml.parse(self.raw.getCapabilities()))
         return self._cells
