@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("domains", "0006_draining"),
+        ("domains", "0007_vcpu_pins"),
     ]
 
     operations = [
