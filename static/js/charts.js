@@ -50,12 +50,16 @@ export function startCharts() {
     }
   }
 
+  function showNote(words) {
+    note.textContent = words;
+    note.hidden = !words;
+  }
+
   async function fetchBody(more = "") {
     const answer = await fetch(`${place.dataset.address}.json?${place.dataset.query}${more}`).catch(() => null);
     const found = await answer?.json().catch(() => null);
     if (answer?.ok) return found;
-    note.textContent = found ? `${found.error} ${found.hint}` : "The server does not answer. It is tried again.";
-    note.hidden = false;
+    showNote(found ? `${found.error} ${found.hint}` : "The server does not answer. It is tried again.");
     return null;
   }
 
@@ -67,7 +71,7 @@ export function startCharts() {
     place.ariaBusy = "false";
     if (!found) return;
     body = found;
-    note.hidden = true;
+    showNote(body.note);
     data.clear();
     for (const [key, spec] of Object.entries(body.charts)) data.set(key, new ChartData(body.at, spec));
     for (const box of boxes) showLimits(box, body.charts[box.dataset.chart]);
@@ -86,7 +90,7 @@ export function startCharts() {
     const turn = asked;
     const more = await fetchBody(`&after=${body.at.at(-1) - LATE_S}`);
     if (!more || turn !== asked) return;
-    note.hidden = true;
+    showNote(more.note);
     for (const [key, spec] of Object.entries(more.charts)) {
       if (!data.get(key).merge(more.at, spec)) return load();
     }
