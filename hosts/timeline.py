@@ -12,7 +12,7 @@ from vmdash.jobs.models import Job
 from vmdash.jobs.timeline import job_events
 from vmdash.metrics.charts import Chart, Event, Line
 from vmdash.metrics.panel import MOST_EVENTS
-from vmdash.metrics.query import labels
+from vmdash.metrics.query import labels, rate
 from vmdash.metrics.ranges import Window
 
 if TYPE_CHECKING:
@@ -34,12 +34,19 @@ def fleet_charts(hosts: Sequence[Host], window: Window, *, all_of_them: bool) ->
     return _charts(only, window, live=False, memory_bytes=0)
 
 
-def host_events(hosts: Sequence[Host], user: User, window: Window) -> list[Event]:
-    """Of one host: its connection and the jobs on it; of several: their connections, and jobs about hosts."""
+def host_events(host: Host, user: User, window: Window) -> list[Event]:
+    """Its connection and all jobs on it, in the order of time."""
+    return _events([host], Q(host_name=host.name), user, window)
+
+
+def fleet_events(hosts: Sequence[Host], user: User, window: Window) -> list[Event]:
+    """The connections of these hosts, and jobs about whole hosts, in the order of time."""
+    return _events(hosts, Q(), user, window)
+
+
+def _events(hosts: Sequence[Host], more: Q, user: User, window: Window) -> list[Event]:
     names = {host.pk: host.name for host in hosts}
-    about = Q(target_kind="host", target_id__in=[str(pk) for pk in names])
-    if len(names) == 1:
-        about |= Q(host_name__in=names.values())
+    about = Q(target_kind="host", target_id__in=[str(pk) for pk in names]) | more
     jobs = job_events(Job.objects.visible_to(user).filter(about), window)
     changes = HostEvent.objects.filter(host__in=names, at__gte=window.start, at__lte=window.end)
     states = [_event(change, names[change.host_id]) for change in changes.order_by("-at")[:MOST_EVENTS]]
@@ -55,8 +62,8 @@ def _charts(only: str, window: Window, *, live: bool, memory_bytes: int) -> list
     def level(metric: str, more: str = "") -> str:
         return f"avg_over_time({window.prefix}{metric}{_and(only, more)}[{window.over}])"
 
-    def rate(metric: str, more: str = "") -> str:
-        return f"rate({window.prefix}{metric}{_and(only, more)}[{window.over}])"
+    def growth(metric: str, more: str = "") -> str:
+        return rate(f"{window.prefix}{metric}{_and(only, more)}", window.over)
 
     def key(name: str) -> str:
         return name if live else ""
@@ -71,15 +78,15 @@ def _charts(only: str, window: Window, *, live: bool, memory_bytes: int) -> list
         what: [f"sum({level(f'vmdash_host_{what}_{way}_bytes_per_second')})" for way in ways]
         for what, ways in traffic.items()
     }
-    lost = f"100 * sum({rate('vmdash_host_steal_seconds_total')}) / sum({rate('vmdash_host_vcpu_seconds_total')})"
+    lost = f"100 * sum({growth('vmdash_host_steal_seconds_total')}) / sum({growth('vmdash_host_vcpu_seconds_total')})"
     return [
         Chart(
             "cpu",
             "CPU",
             "percent",
             (
-                Line("used", f"100 * sum({rate(cpu, busy)}) / sum({rate(cpu)})", "--cpu", live=key("cpu")),
-                Line("waiting for I/O", f"100 * sum({rate(cpu, waiting)}) / sum({rate(cpu)})", "--warn"),
+                Line("used", f"100 * sum({growth(cpu, busy)}) / sum({growth(cpu)})", "--cpu", live=key("cpu")),
+                Line("waiting for I/O", f"100 * sum({growth(cpu, waiting)}) / sum({growth(cpu)})", "--warn"),
             ),
             note="of all CPUs" if live else "of all CPUs of all hosts",
             stacked=True,
@@ -108,7 +115,7 @@ def _charts(only: str, window: Window, *, live: bool, memory_bytes: int) -> list
             "number",
             (
                 Line("guests", f"sum({level('vmdash_host_guests')})", "--accent", live=key("running")),
-                Line("their vCPUs", f"sum({level('vmdash_host_vcpus')})", "--cpu"),
+                Line("their vCPUs", f"sum({level('vmdash_host_vcpus')})", "--mem"),
             ),
         ),
         Chart(

@@ -76,7 +76,7 @@ def chart_data(request: SignedInRequest, name: str, form: Form) -> HttpResponse:
         form,
         found.name,
         lambda window: host_charts(found, window),
-        lambda window: host_events([found], request.user, window),
+        lambda window: host_events(found, request.user, window),
     )
 
 

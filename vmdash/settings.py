@@ -124,6 +124,11 @@ MAX_STUCK_THREADS = env.integer("VMDASH_MAX_STUCK_THREADS", 64, least=1, most=10
 HISTORY_SPOOL_MIB = env.integer("VMDASH_HISTORY_SPOOL_MIB", 4096, least=1, most=10_000_000)
 """So much of the history may wait on disk, compressed, while its store is away."""
 
+METRICS_TOKEN = env.text("VMDASH_METRICS_TOKEN", "")
+"""With it monitoring may read /metrics; empty: only people who are signed in."""
+if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured("VMDASH_METRICS_TOKEN is short enough to be guessed. Write 16 characters or more.")
+
 # --- clean-up ---------------------------------------------------------------------------------
 JOB_RETENTION_DAYS = env.integer("VMDASH_JOB_RETENTION_DAYS", 365, least=1, most=36_500)
 """How long jobs that have ended are kept."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from domains.models import Domain
 from vmdash.metrics.charts import Chart, Line
-from vmdash.metrics.query import labels
+from vmdash.metrics.query import labels, rate
 from vmdash.metrics.ranges import Window
 from vmdash.virt.xml.throttle import Throttle, throttles
 
@@ -35,7 +35,7 @@ class _Source:
         self._only, self._over, self._prefix = only, window.over, window.prefix
 
     def _counter(self, metric: str) -> str:
-        return f"rate({self._prefix}libvirt_domain_{metric}{self._only}[{self._over}])"
+        return rate(f"{self._prefix}libvirt_domain_{metric}{self._only}", self._over)
 
     def rate(self, metric: str) -> str:
         return f"sum({self._counter(metric)})"

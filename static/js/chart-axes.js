@@ -2,6 +2,7 @@
 import { color } from "./chart-colors.js";
 
 const DAY_S = 86400;
+const EDGE_PX = 18; // a label nearer to the left edge would be cut
 const CLOCK = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
 
 function midnight(date) {
@@ -23,6 +24,11 @@ export function momentWords(at, span) {
   return date.toLocaleString([], { ...day, ...clock });
 }
 
+function splits(low, high, step) {
+  return Array.from({ length: Math.floor((high - low) / step) + 1 }, (_, number) => low + number * step);
+}
+
+/** `top`: where the values end; 0 when that is not known. */
 export function axes({ write, steps }, top) {
   const line = {
     stroke: color("--faint"),
@@ -31,13 +37,19 @@ export function axes({ write, steps }, top) {
     font: "11px system-ui",
   };
   return [
-    { ...line, size: 24, space: 60, values: (_, ticks, __, ___, step) => ticks.map((at) => timeWords(at, step)) },
+    {
+      ...line,
+      size: 24,
+      space: 60,
+      values: (plot, ticks, _, __, step) =>
+        ticks.map((at) => (plot.valToPos(at, "x") < EDGE_PX ? "" : timeWords(at, step))),
+    },
     {
       ...line,
       side: 1,
       size: 66,
-      ...(steps && !top ? { incrs: steps } : {}),
-      ...(top ? { splits: () => [0, top / 2, top] } : {}),
+      splits: (_, __, low, high, step) => (top() ? [0, top() / 2, top()] : splits(low, high, step)),
+      ...(steps ? { incrs: steps } : {}),
       values: (_, ticks) => ticks.map(write),
     },
   ];

@@ -117,6 +117,7 @@ export class Plot {
       height: HEIGHT,
       padding: [8, 0, 0, 4],
       cursor: {
+        y: false,
         sync: { key: this.#page.group, filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } },
         drag: { x: true, y: false, setScale: false, dist: LEAST_DRAG_PX },
         bind: { dblclick: () => () => this.#page.reset() },
@@ -124,7 +125,7 @@ export class Plot {
       },
       legend: { live: true },
       scales: { x: { time: true, range: () => this.#page.span() }, y: { range: () => [0, this.#top()] } },
-      axes: axes(UNITS[unit], top),
+      axes: axes(UNITS[unit], () => (top && this.#highest <= top ? top : 0)),
       bands,
       series: [{ value: (plot, at) => (at ? momentWords(at, plot.scales.x.max - plot.scales.x.min) : "") }, ...drawn],
       plugins: [marks(this.#page.events, () => this.#limits())],

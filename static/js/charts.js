@@ -19,6 +19,7 @@ const LEAST_SPAN_S = 60;
 export function startCharts() {
   const place = document.getElementById("charts");
   const note = place.querySelector("[data-note]");
+  const hint = place.querySelector("[data-hint]");
   const boxes = [...place.querySelectorAll("[data-chart]")];
   const data = new Map();
   let body = null;
@@ -40,15 +41,25 @@ export function startCharts() {
   const plots = new Map(boxes.map((box) => [box.dataset.chart, new Plot(box.querySelector("[data-plot]"), page)]));
 
   function draw() {
-    for (const [key, one] of data) plots.get(key)?.show(one.joined());
+    for (const box of boxes) {
+      const joined = data.get(box.dataset.chart).joined();
+      plots.get(box.dataset.chart).show(joined);
+      box.querySelector("[data-none]").hidden = joined.lines.some((line) =>
+        line.values.some((value) => value !== null),
+      );
+    }
+  }
+
+  function showNote(words) {
+    note.textContent = words;
+    note.hidden = !words;
   }
 
   async function fetchBody(more = "") {
     const answer = await fetch(`${place.dataset.address}.json?${place.dataset.query}${more}`).catch(() => null);
     const found = await answer?.json().catch(() => null);
     if (answer?.ok) return found;
-    note.textContent = found ? `${found.error} ${found.hint}` : "The server does not answer. It is tried again.";
-    note.hidden = false;
+    showNote(found ? `${found.error} ${found.hint}` : "The server does not answer. It is tried again.");
     return null;
   }
 
@@ -60,7 +71,7 @@ export function startCharts() {
     place.ariaBusy = "false";
     if (!found) return;
     body = found;
-    note.hidden = true;
+    showNote(body.note);
     data.clear();
     for (const [key, spec] of Object.entries(body.charts)) data.set(key, new ChartData(body.at, spec));
     for (const box of boxes) showLimits(box, body.charts[box.dataset.chart]);
@@ -79,7 +90,7 @@ export function startCharts() {
     const turn = asked;
     const more = await fetchBody(`&after=${body.at.at(-1) - LATE_S}`);
     if (!more || turn !== asked) return;
-    note.hidden = true;
+    showNote(more.note);
     for (const [key, spec] of Object.entries(more.charts)) {
       if (!data.get(key).merge(more.at, spec)) return load();
     }
@@ -104,6 +115,7 @@ export function startCharts() {
     const back = place.querySelector("[data-back]");
     back.hidden = query.includes("range=");
     back.href = `?${place.dataset.before}#charts`;
+    hint.hidden = !back.hidden;
     place.querySelector("[data-csv]").href = `${place.dataset.address}.csv?${query}`;
     load();
   }
@@ -130,6 +142,7 @@ export function startCharts() {
   new ResizeObserver(() => {
     for (const plot of plots.values()) plot.resize();
   }).observe(place);
+  hint.hidden = !place.dataset.query.includes("range=");
   setInterval(goOn, TAIL_MS);
   load();
 

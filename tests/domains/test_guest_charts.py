@@ -91,9 +91,7 @@ def test_longer_ranges_show_the_same_and_gaps_stay_gaps(
     now = int(time.time())
     begin, gap_from, gap_to = (now - int(part * hours * 3600) for part in (0.5, 0.3, 0.2))
     for part in ((begin, gap_from), (gap_to, now)):
-        write(
-            victoria_metrics, guest_past("kvm1", str(guest.pk), "web1", *part, interval_s=300 if hours < 700 else 600)
-        )
+        write(victoria_metrics, guest_past("kvm1", str(guest.pk), "web1", *part, interval_s=60 if hours < 100 else 600))
 
     body = with_figures(viewer_client, guest, f"range={span}", "memory", "used")
 

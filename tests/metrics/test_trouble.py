@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
 from django.test import Client
 
-from tests.factories import HostFactory
+from tests.factories import DomainFactory, HostFactory
 from vmdash.live.redis import async_client
 from vmdash.metrics.trouble import history_trouble, tell
 from vmdash.metrics.writer import Held
@@ -47,10 +48,17 @@ async def test_what_collectors_hold_is_added_up_and_forgotten_when_it_is_sent() 
     ],
 )
 def test_the_fleet_page_says_it(operator_client: Client, held: Held, words: str) -> None:
-    import asyncio
-
     HostFactory.create()
     asyncio.run(told(one=held))
     page = operator_client.get("/").content.decode()
     assert words in page
     assert "Nothing. Every host answers" not in page
+
+
+def test_charts_say_that_they_are_not_all_there(victoria_metrics: str, viewer_client: Client) -> None:
+    guest = DomainFactory.create()
+    address = f"/domains/{guest.pk}/charts.json"
+    assert viewer_client.get(address).json()["note"] == ""
+    asyncio.run(told(one=Held(True, time.time() - 600, 1024, 5)))
+    note = viewer_client.get(address).json()["note"]
+    assert "is not all here yet: it waits on disk. Some of it is lost." in note

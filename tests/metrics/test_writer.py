@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -13,8 +14,10 @@ from django.conf import settings as django_settings
 
 from tests.polling import poll_async
 from vmdash.metrics import writer as writer_module
+from vmdash.metrics.sums import HostSums
 from vmdash.metrics.writer import HistoryWriter
 from vmdash.virt.node import CpuTimes, MemoryUse
+from vmdash.virt.pool import PoolFacts, PoolState
 from vmdash.virt.stats import GuestStats
 
 CPU = GuestStats("u-1", 'web "1"', {"cpu.time": 1_500_000_000, "vcpu.current": 1, "vcpu.maximum": 0})
@@ -64,3 +67,31 @@ async def test_counters_arrive_under_the_exporters_names(victoria_metrics: str, 
     assert [value for _, value in await values('libvirt_node_cpu_seconds_total{host="one",mode="user"}')] == [2]
     assert [value for _, value in await values('libvirt_node_memory_total_bytes{host="one"}')] == [4096]
     assert await values('libvirt_node_memory_cached_bytes{host="one"}') == []
+
+
+async def test_sums_cells_pools_and_the_coarse_copy_arrive(victoria_metrics: str, quick: None) -> None:
+    writer = HistoryWriter()
+    at_ms = int(time.time() * 1000)
+    writer.sums("five", at_ms, HostSums(steal_s=3.5, vcpu_s=100, guests=2, read=7), [MemoryUse(1, 8, 2, None, None)])
+    pool = PoolFacts("p-1", "default", "dir", PoolState.RUNNING, True, True, 100, 40, 60, "/images")
+    writer.pool("five", at_ms, pool)
+    writer.pool("five", at_ms, replace(pool, name="off", capacity_bytes=0))
+    writer.guest("five", at_ms, CPU, REST)
+    writer.guest("five", at_ms + 1000, CPU, REST)
+
+    async with running(writer):
+        await poll_async(lambda: values('{__name__="coarse:libvirt_domain_info_virtual_cpus",host="five"}'), 20)
+
+    found = {labels["__name__"]: value for labels, value in await values('{host="five",__name__!~".*domain.*"}')}
+    assert found["vmdash_host_steal_seconds_total"] == 3.5
+    assert found["vmdash_host_block_read_bytes_per_second"] == 7
+    assert "vmdash_host_block_write_bytes_per_second" not in found
+    assert found["libvirt_node_cell_memory_free_bytes"] == 2048
+    assert [labels["pool"] for labels, _ in await values('libvirt_pool_info_available_bytes{host="five"}')] == [
+        "default"
+    ]
+    [(_, fine)] = await values('count_over_time(libvirt_domain_info_virtual_cpus{host="five"}[1m])')
+    [(_, coarse)] = await values(
+        'count_over_time({__name__="coarse:libvirt_domain_info_virtual_cpus",host="five"}[1m])'
+    )
+    assert (fine, coarse) == (2, 1)

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from hosts.models import Host
-from hosts.timeline import fleet_charts, host_events
+from hosts.timeline import fleet_charts, fleet_events
 from vmdash.access.audit import record
 from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission, can
@@ -48,7 +48,7 @@ def fleet_chart_data(request: SignedInRequest, form: Form) -> HttpResponse:
         form,
         site or "fleet",
         lambda window: fleet_charts(hosts, window, all_of_them=not site),
-        lambda window: host_events(hosts, request.user, window),
+        lambda window: fleet_events(hosts, request.user, window),
     )
 
 

@@ -14,6 +14,7 @@ from django.http import HttpResponse, JsonResponse
 from vmdash.exceptions import InvalidInput, Unavailable
 from vmdash.metrics.charts import Chart, Event, as_csv, as_json, drawn
 from vmdash.metrics.ranges import SPANS, Span, Window, window_of
+from vmdash.metrics.trouble import history_trouble
 
 log = logging.getLogger(__name__)
 
@@ -80,7 +81,9 @@ def answer(
         log.warning("%s %s", error.message, error.detail)
         return JsonResponse({"error": error.message, "hint": error.hint}, status=503)
     if form == "json":
-        return JsonResponse(as_json(found, window, events(window)))
+        trouble = history_trouble()
+        note = trouble.of_charts if trouble else ""
+        return JsonResponse(as_json(found, window, events(window)) | {"note": note})
     return HttpResponse(
         as_csv(found, window),
         content_type="text/csv; charset=utf-8",

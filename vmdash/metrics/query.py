@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -118,6 +118,24 @@ def read(asked: Mapping[str, Asked], grid: range) -> dict[tuple[str, str], Serie
     return result
 
 
+def newest(hosts: Sequence[str]) -> bytes:
+    """The newest reading of each counter as Prometheus' text, of these hosts or, when there are none, of all.
+
+    Source: https://prometheus.io/docs/prometheus/latest/federation/.
+
+    Raises:
+        Unavailable: the store does not answer, or not in time.
+    """
+    of = f",{labels(host=hosts).strip('{}')}" if hosts else ""
+    asked = {"match[]": f'{{__name__=~"(libvirt|vmdash)_.+"{of}}}'}
+    try:
+        answer = httpx.get(f"{settings.TSDB_URL}/federate", params=asked, timeout=READ_TIMEOUT_S)
+        answer.raise_for_status()
+    except httpx.HTTPError as error:
+        raise _away(error) from error
+    return answer.content
+
+
 def labels(**wanted: str | Iterable[str]) -> str:
     """A selector: `labels(uuid="…")` is `{uuid="…"}`; one of several values: `labels(host=["a", "b"])`. Any text is
     safe in it."""
@@ -128,6 +146,12 @@ def labels(**wanted: str | Iterable[str]) -> str:
         else:
             parts.append(f"{name}=~{_quoted('|'.join(_literal(one) for one in value))}")
     return f"{{{','.join(parts)}}}"
+
+
+def rate(series: str, over: str) -> str:
+    """How fast a counter grows. Nothing where less than two readings are in reach: stores differ in what they make of
+    one, and at the edges of a gap it is none of what happened."""
+    return f"(rate({series}[{over}]) and count_over_time({series}[{over}]) > 1)"
 
 
 def _quoted(value: str) -> str:
@@ -152,8 +176,12 @@ def _request(path: str, asked: dict[str, str], timeout_s: float) -> list[Any]:
         found: list[Any] = orjson.loads(answer.content)["data"]["result"]
         return found
     except (httpx.HTTPError, ValueError, KeyError) as error:
-        raise Unavailable(
-            "The history store does not answer.",
-            hint="The charts come back with it; the live figures go on.",
-            detail=str(error),
-        ) from error
+        raise _away(error) from error
+
+
+def _away(error: Exception) -> Unavailable:
+    return Unavailable(
+        "The history store does not answer.",
+        hint="The charts come back with it; the live figures go on.",
+        detail=str(error),
+    )

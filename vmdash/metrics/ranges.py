@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from django.conf import settings
+
 from vmdash.exceptions import InvalidInput
 from vmdash.metrics.coarse import EVERY_MS, PREFIX
 
@@ -87,7 +89,8 @@ class Window:
     @property
     def over(self) -> str:
         """What each point sums up, in PromQL: the step, or some readings. A longer gap stays a gap."""
-        return f"{max(self.step_s, 60 if self.is_fine else 2 * EVERY_MS // 1000)}s"
+        several = max(60, 4 * settings.SLOW_INTERVAL_S)
+        return f"{max(self.step_s, several if self.is_fine else max(several, 2 * EVERY_MS // 1000))}s"
 
 
 def window_of(asked: Mapping[str, str]) -> Window:

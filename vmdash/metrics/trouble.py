@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import orjson
 import redis
 import redis.asyncio
+from django.utils import timezone
 
 from vmdash.live.redis import HISTORY_HELD, client
 from vmdash.metrics.writer import Held
@@ -32,6 +33,17 @@ class HistoryTrouble:
     """Bytes that wait on disk."""
     dropped: int
     """Bytes that were lost."""
+
+    @property
+    def of_charts(self) -> str:
+        """What that means for charts, in a sentence or two."""
+        lost = " Some of it is lost." if self.dropped else ""
+        return f"What was measured since {_clock(self.since)} is not all here yet: it waits on disk.{lost}"
+
+
+def _clock(at: datetime) -> str:
+    local = timezone.localtime(at)
+    return f"{local:%H:%M}" if local.date() == timezone.localdate() else f"{local:%-d %b %H:%M}"
 
 
 async def tell(to: redis.asyncio.Redis, collector: str, held: Held) -> None:

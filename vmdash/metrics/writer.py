@@ -151,23 +151,27 @@ class HistoryWriter:
     async def _keep_sending(self, store: httpx.AsyncClient) -> None:
         while True:
             try:
-                await self._send_waiting(store)
+                answered = await self._send_waiting(store)
                 sent = await self._send_spooled(store)
             except httpx.HTTPError as error:
                 self._note_away(store, error)
                 await asyncio.sleep(RETRY_S)
             else:
-                self._note_back()
+                self._note_back(answered or sent)
                 if not sent:
                     await asyncio.sleep(INTERVAL_S)
 
-    async def _send_waiting(self, store: httpx.AsyncClient) -> None:
+    async def _send_waiting(self, store: httpx.AsyncClient) -> bool:
+        """Whether there was anything."""
+        any_sent = False
         while batch := self._take():
             try:
                 await self._post(store, b"".join(batch))
             except BaseException:
                 self._put_back(batch)
                 raise
+            any_sent = True
+        return any_sent
 
     async def _send_spooled(self, store: httpx.AsyncClient) -> bool:
         """One batch, the oldest. Whether there was one."""
@@ -193,7 +197,9 @@ class HistoryWriter:
         where, why = store.base_url.netloc.decode(), str(error) or type(error).__name__
         log.error("The history store at %s takes nothing; what is measured waits on disk: %s", where, why)
 
-    def _note_back(self) -> None:
+    def _note_back(self, answered: bool) -> None:
+        if not answered and self._away_since is not None:
+            return  # there was nothing to try it with
         if self._away_since is not None:
             log.info("The history store answers again; %s that waited on disk follow.", _words(self._spool.size))
             self._away_since = None
