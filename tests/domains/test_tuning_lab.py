@@ -1,0 +1,151 @@
+"""Real guests are given more and less by a real worker, and say what they made of it; what a host refuses changes
+nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+
+import pytest
+from lxml import etree
+
+from domains.models import Domain
+from domains.tuning import services
+from hosts.ksm import services as ksm
+from hosts.models import Host
+from tests.domains.migrating import Fleet, ended
+from tests.worker import Worker
+from vmdash.access.models import User
+from vmdash.jobs.models import Job
+from vmdash.lab import xml
+from vmdash.lab.commands import LabError
+from vmdash.lab.qemu_host import QemuHost
+from vmdash.virt.xml.tuning import Tuning
+
+pytestmark = [pytest.mark.lab, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("worker")]
+
+MIB = 1024
+SPARE = "spare-vcpus"
+NO_LIMITS = "0 0 0 0 0 0"
+
+
+@pytest.fixture
+def fleet(lab_hosts: dict[str, QemuHost], operator: User) -> Fleet:
+    return Fleet(lab_hosts, operator)
+
+
+@pytest.fixture
+def web1(fleet: Fleet, booted: Callable[[str, str], QemuHost]) -> Iterator[Domain]:
+    host = booted("kvm1", "web1")
+    yield fleet.guest("web1", "kvm1")
+    for how in ("--live", "--config"):
+        host.virsh("setmem", "web1", "96M", how)
+        host.virsh("blkdeviotune", "web1", "vda", "--total-bytes-sec", "0", "--total-iops-sec", "0", how)
+
+
+@pytest.fixture
+def spare(fleet: Fleet) -> Iterator[Domain]:
+    """A guest with one vCPU of two, and nobody in it who would let one go."""
+    host = fleet.hosts["kvm2"]
+    root = etree.fromstring(xml.filler(host.lab, SPARE))
+    vcpu = root.find("./vcpu")
+    assert vcpu is not None
+    vcpu.text = "2"
+    vcpu.set("current", "1")
+    draft = host.directory / f"{SPARE}.xml"
+    draft.write_text(etree.tostring(root, encoding="unicode"))
+    host.virsh("define", str(draft))
+    host.virsh("start", SPARE)
+    yield fleet.guest(SPARE, "kvm2")
+    for command in ("destroy", "undefine"):
+        with suppress(LabError):
+            host.virsh(command, SPARE)
+    draft.unlink()
+
+
+def logged(job: Job) -> list[str]:
+    job = ended(job)
+    assert (job.state, job.error) == ("succeeded", ""), job.error_detail
+    return [line.text for line in job.lines.all()]
+
+
+def memory(host: QemuHost, *how: str) -> str:
+    return etree.fromstring(host.virsh("dumpxml", "web1", *how)).findtext("./currentMemory", "")
+
+
+def limits(host: QemuHost, how: str) -> str:
+    told = host.virsh("blkdeviotune", "web1", "vda", how).splitlines()
+    return " ".join(line.split()[-1] for line in told[:6])
+
+
+def test_memory_is_taken_by_the_balloon_and_given_back(web1: Domain, fleet: Fleet, operator: User) -> None:
+    host = fleet.hosts["kvm1"]
+    asked = services.tune(domain=web1, wanted=Tuning(memory_kib=88 * MIB), user=operator)
+    assert logged(asked)[-1] == "libvirt reports 88 MiB, as asked."
+    assert (memory(host), memory(host, "--inactive")) == (str(88 * MIB), str(88 * MIB))
+    assert logged(services.undo(domain=web1, user=operator))[-1] == "libvirt reports 96 MiB, as asked."
+    assert (memory(host), memory(host, "--inactive")) == (str(96 * MIB), str(96 * MIB))
+
+
+def test_a_disk_is_limited_and_that_is_undone(web1: Domain, fleet: Fleet, operator: User) -> None:
+    host, wanted = fleet.hosts["kvm1"], {"vda": {"read_bytes_sec": 20 << 20, "total_iops_sec": 500}}
+    logged(services.tune(domain=web1, wanted=Tuning(disks=wanted), user=operator))
+    for how in ("--live", "--config"):
+        assert limits(host, how) == f"0 {20 << 20} 0 500 0 0"
+    logged(services.undo(domain=web1, user=operator))
+    for how in ("--live", "--config"):
+        assert limits(host, how) == NO_LIMITS
+
+
+def test_a_vcpu_is_plugged_in_and_one_that_the_guest_keeps_stays(spare: Domain, fleet: Fleet, operator: User) -> None:
+    host = fleet.hosts["kvm2"]
+
+    def vcpus() -> list[str]:
+        return [host.virsh("vcpucount", SPARE, "--current", how).strip() for how in ("--live", "--config")]
+
+    lines = logged(services.tune(domain=spare, wanted=Tuning(vcpus=2), user=operator))
+    assert lines == ["libvirt reports 2 vCPUs, as asked. How many of them the guest uses only its agent could tell."]
+    assert vcpus() == ["2", "2"]
+    job = ended(services.undo(domain=spare, user=operator))
+    assert (job.state, "the guest did not let go" in job.error) == ("failed", True), (job.error, job.error_detail)
+    assert vcpus() == ["2", "2"]
+
+
+def test_shares_where_there_are_no_cgroups_are_refused_and_nothing_changes(
+    web1: Domain, fleet: Fleet, operator: User
+) -> None:
+    host, definition = fleet.hosts["kvm1"], fleet.hosts["kvm1"].virsh("dumpxml", "web1", "--inactive")
+    job = ended(services.tune(domain=web1, wanted=Tuning(cpu_shares=512, memory_kib=88 * MIB), user=operator))
+    assert job.state == "failed"
+    assert "it keeps its guests in no control groups (cgroups)" in job.error
+    assert host.virsh("dumpxml", "web1", "--inactive") == definition
+    assert memory(host) == str(96 * MIB)
+
+
+def test_what_is_refused_last_brings_back_what_was_done_first(spare: Domain, fleet: Fleet, operator: User) -> None:
+    """It has no balloon: memory cannot change, so neither do the shares of its definition nor its vCPUs."""
+    job = ended(services.tune(domain=spare, wanted=Tuning(vcpus=2, memory_kib=16 * MIB), user=operator))
+    assert (job.state, "it has no balloon" in job.error) == ("failed", True)
+    assert fleet.hosts["kvm2"].virsh("vcpucount", SPARE, "--current", "--config").strip() == "1"
+
+
+def test_a_host_looks_for_equal_pages_less_hard(fleet: Fleet, administrator: User, worker: Worker) -> None:
+    """Of files that stand for the kernel's: those are the whole machine's."""
+    live, row = fleet.hosts["kvm2"], fleet.rows["kvm2"]
+    folder = live.root / "run" / "ksm"
+    folder.mkdir()
+    told = {"pages_to_scan": 100, "sleep_millisecs": 20, "pages_shared": 7, "pages_sharing": 2560, "full_scans": 3}
+    for name, value in {**told, "pages_unshared": 1, "pages_volatile": 0, "merge_across_nodes": 1}.items():
+        (folder / name).write_text(f"{value}\n")
+    Host.objects.filter(pk=row.pk).update(ksm={"pages_to_scan": 100})
+    row.refresh_from_db()
+    live.run(["mount", "--bind", "/run/ksm", "/sys/kernel/mm/ksm"])
+    try:
+        lines = logged(ksm.change(host=row, pages_to_scan=0, sleep_ms=1000, user=administrator))
+    finally:
+        live.run(["umount", "/sys/kernel/mm/ksm"])
+    assert lines == [
+        "It was 100 pages, then a pause of 20 ms.",
+        "The host tells 0 pages, then a pause of 1000 ms.",
+    ]
+    assert (folder / "pages_to_scan").read_text().strip() == "0"
