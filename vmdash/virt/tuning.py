@@ -16,7 +16,7 @@ from vmdash.virt.errors import CallError, CallTimedOut, CallUnsupported, Invalid
 from vmdash.virt.guest import Guest
 from vmdash.virt.translation import translate
 from vmdash.virt.xml.throttle import LIMITS
-from vmdash.virt.xml.tuning import Limits, Tuning, Tunings, has_balloon, without_shares
+from vmdash.virt.xml.tuning import Limits, Tuning, Tunings, lacks_balloon, without_shares
 
 NOW, NEXT = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 _SHARES = "cpu_shares"
@@ -99,7 +99,7 @@ def _set_vcpus(guest: Guest, flag: int, count: int) -> None:
 
 def _set_memory(guest: Guest, flag: int, memory_kib: int) -> None:
     doing = f"change the memory of {guest.name}"
-    if flag == NOW and not has_balloon(guest.xml()):
+    if flag == NOW and lacks_balloon(guest.xml()):
         reason = "it has no balloon, so its memory changes with its next start only"
         raise CallUnsupported.because(doing, guest.host, reason=reason)
     with translate(doing, guest.host):

@@ -94,10 +94,10 @@ class Tunings:
         return Tunings(self.now.about(other.now), self.next.about(other.next))
 
 
-def has_balloon(definition: str) -> bool:
-    """Whether memory can be taken and given while it runs. libvirt adds a balloon to whoever names none."""
-    balloon = xml.parse(definition).find("./devices/memballoon")
-    return balloon is not None and balloon.get("model") != "none"
+def lacks_balloon(definition: str) -> bool:
+    """Whether somebody decided that memory cannot be taken and given while it runs. QEMU guests that say nothing get a
+    balloon from libvirt, and others need none."""
+    return xml.parse(definition).find("./devices/memballoon[@model='none']") is not None
 
 
 def without_shares(definition: str) -> str:
