@@ -13,8 +13,6 @@ _COLUMNS = (
     ("cpus", "CPUs", "n wide", True),
     ("size", "RAM", "n wide", True),
     ("guests", "Guests", "n", True),
-    ("vcpus", "vCPU per CPU", "n wide", True),
-    ("given", "RAM given", "n wide", True),
     ("cpu", "CPU", "", True),
     ("memory", "Memory", "", True),
     ("steal", "Steal", "n", True),

@@ -80,8 +80,6 @@ _SORTS: dict[str, Callable[[HostFigures], Any]] = {
     "cpus": lambda row: row.host.cpus,
     "size": lambda row: row.host.memory_kib,
     "guests": lambda row: row.running,
-    "vcpus": lambda row: _least(row.given.cpu_ratio),
-    "given": lambda row: _least(row.given.memory_ratio),
     "cpu": lambda row: _least(row.cpu),
     "memory": lambda row: _least(row.memory),
     "steal": lambda row: _least(row.steal),

@@ -85,7 +85,7 @@ class TuneForm(forms.Form):
                 if total and (read or write):
                     self.add_error(
                         field_name(target, f"total_{kind}_sec"),
-                        f"{target}: {plural} are limited all together, or reads and writes apart, not both.",
+                        f"{plural} are limited all together, or reads and writes apart, not both.",
                     )
         return found
 

@@ -70,7 +70,7 @@ class TunePage:
         if then is None or not self.domain.is_active:
             return found
         if then.vcpus != self.domain.vcpus:
-            found.append(f"{then.vcpus} vCPUs")
+            found.append(f"{then.vcpus} vCPU{'' if then.vcpus == 1 else 's'}")
         if then.memory_kib != self.domain.memory_kib:
             found.append(f"{formats.kib(then.memory_kib)} of memory")
         return found
@@ -130,5 +130,6 @@ def _notes(domain: Domain, wanted: Tuning, sample: GuestSample | None, loads: Lo
         yield "A host with cgroup v2 takes shares up to 10,000, and refuses more."
     for target, limits in wanted.disks.items():
         for key, load in loads.by_disk.get(target, {}).items():
-            if 0 < limits.get(key, 0) < load.most:
+            together = f"total_{key.partition('_')[2]}"
+            if load.most > min((limits[one] for one in (key, together) if one in limits), default=load.most):
                 yield f"{target} had up to {limit_value(key, load.most)} in the last hour, more than it may then."

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
+import httpx
 import pytest
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from domains.models import Domain
 from domains.tuning.job import TUNE
 from domains.tuning.words import share_sentence
 from tests.factories import DomainFactory, HostFactory, JobFactory
+from tests.polling import poll
 from tests.ticks import guest_sample, write_tick
 from vmdash.access.models import User
 from vmdash.jobs.models import Job
@@ -182,10 +186,29 @@ def test_a_guest_that_nobody_has_read_yet_says_so(operator_client: Client) -> No
 
 def test_a_next_start_with_something_else_is_said(operator_client: Client, web1: Domain) -> None:
     Domain.objects.filter(pk=web1.pk).update(vcpus=2)
-    assert "Its definition says something else: 1 vCPUs." in get(operator_client, web1)
+    assert "Its definition says something else: 1 vCPU." in get(operator_client, web1)
 
 
-def test_a_history_that_is_away_is_said(operator_client: Client, web1: Domain) -> None:
+def test_limits_are_shown_beside_what_the_disk_does(
+    victoria_metrics: str, operator_client: Client, web1: Domain
+) -> None:
+    now, only = int(time.time()), f'uuid="{web1.pk}",target_device="vda"'
+    lines = [
+        f"libvirt_domain_block_stats_{counter}_total{{{only}}} {each * (3000 - ago)} {(now - ago) * 1000}"
+        for ago in range(0, 3000, 15)
+        for counter, each in (("read_bytes", 4 << 20), ("write_requests", 50))
+    ]
+    httpx.post(f"{victoria_metrics}/api/v1/import/prometheus", content="\n".join(lines)).raise_for_status()
+    poll(lambda: "50 writes/s now" in get(operator_client, web1), 20, "the counters to be readable")
+    text = get(operator_client, web1)
+    assert "4 MiB/s read now, 4 MiB/s read at most" in text
+    assert "50 writes/s now, 50 writes/s at most" in text
+    assert "vda had up to 4 MiB/s read" in get(operator_client, web1, vda__total_bytes_sec="2 MiB")
+    assert "vda had up to" not in get(operator_client, web1, vda__total_bytes_sec="5 MiB")
+
+
+def test_a_history_that_is_away_is_said(operator_client: Client, web1: Domain, settings: Settings) -> None:
+    settings.TSDB_URL = "http://127.0.0.1:1"
     assert "The history store does not answer." in get(operator_client, web1)
 
 
