@@ -4,7 +4,8 @@ nothing."""
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 from lxml import etree
@@ -13,12 +14,15 @@ from domains.models import Domain
 from domains.tuning import services
 from hosts.ksm import services as ksm
 from hosts.models import Host
+from tests.booting import wait_for_agent
 from tests.domains.migrating import Fleet, ended
 from tests.worker import Worker
 from vmdash.access.models import User
 from vmdash.jobs.models import Job
-from vmdash.lab import xml
+from vmdash.lab import images, xml
+from vmdash.lab.catalogue import LabGuest
 from vmdash.lab.commands import LabError
+from vmdash.lab.layout import Lab
 from vmdash.lab.qemu_host import QemuHost
 from vmdash.virt.xml.tuning import Tuning
 
@@ -43,11 +47,10 @@ def web1(fleet: Fleet, booted: Callable[[str, str], QemuHost]) -> Iterator[Domai
         host.virsh("blkdeviotune", "web1", "vda", "--total-bytes-sec", "0", "--total-iops-sec", "0", how)
 
 
-@pytest.fixture
-def spare(fleet: Fleet) -> Iterator[Domain]:
-    """A guest with one vCPU of two, and nobody in it who would let one go."""
-    host = fleet.hosts["kvm2"]
-    root = etree.fromstring(xml.filler(host.lab, SPARE))
+@contextmanager
+def with_a_vcpu_to_spare(fleet: Fleet, definition: str) -> Iterator[Domain]:
+    """Such a guest on kvm2, with one vCPU of two."""
+    host, root = fleet.hosts["kvm2"], etree.fromstring(definition)
     vcpu = root.find("./vcpu")
     assert vcpu is not None
     vcpu.text = "2"
@@ -56,11 +59,38 @@ def spare(fleet: Fleet) -> Iterator[Domain]:
     draft.write_text(etree.tostring(root, encoding="unicode"))
     host.virsh("define", str(draft))
     host.virsh("start", SPARE)
-    yield fleet.guest(SPARE, "kvm2")
-    for command in ("destroy", "undefine"):
-        with suppress(LabError):
-            host.virsh(command, SPARE)
-    draft.unlink()
+    try:
+        yield fleet.guest(SPARE, "kvm2")
+    finally:
+        for command in ("destroy", "undefine"):
+            with suppress(LabError):
+                host.virsh(command, SPARE)
+        draft.unlink()
+
+
+@pytest.fixture
+def spare(fleet: Fleet, lab: Lab) -> Iterator[Domain]:
+    """There is nobody in it who would let a vCPU go."""
+    with with_a_vcpu_to_spare(fleet, xml.filler(lab, SPARE)) as guest:
+        yield guest
+
+
+@pytest.fixture
+def linux(fleet: Fleet, lab: Lab) -> Iterator[Domain]:
+    host = fleet.hosts["kvm2"]
+    disk = Path("/var/lib/libvirt/images") / f"{SPARE}.qcow2"
+    host.run(["qemu-img", "create", "-q", "-f", "qcow2", str(disk), "1M"])
+    spec = LabGuest(SPARE, 99, "kvm2", "", "")
+    definition = xml.guest(lab, spec, images.prepare(lab.cache), disk, bridged=False)
+    with with_a_vcpu_to_spare(fleet, definition) as guest:
+        wait_for_agent(host, SPARE)
+        yield guest
+    host.run(["rm", str(disk)])
+
+
+def vcpus(fleet: Fleet) -> list[str]:
+    host = fleet.hosts["kvm2"]
+    return [host.virsh("vcpucount", SPARE, "--current", how).strip() for how in ("--live", "--config")]
 
 
 def logged(job: Job) -> list[str]:
@@ -98,17 +128,20 @@ def test_a_disk_is_limited_and_that_is_undone(web1: Domain, fleet: Fleet, operat
 
 
 def test_a_vcpu_is_plugged_in_and_one_that_the_guest_keeps_stays(spare: Domain, fleet: Fleet, operator: User) -> None:
-    host = fleet.hosts["kvm2"]
-
-    def vcpus() -> list[str]:
-        return [host.virsh("vcpucount", SPARE, "--current", how).strip() for how in ("--live", "--config")]
-
     lines = logged(services.tune(domain=spare, wanted=Tuning(vcpus=2), user=operator))
     assert lines == ["libvirt reports 2 vCPUs, as asked. How many of them the guest uses only its agent could tell."]
-    assert vcpus() == ["2", "2"]
+    assert vcpus(fleet) == ["2", "2"]
     job = ended(services.undo(domain=spare, user=operator))
     assert (job.state, "the guest did not let go" in job.error) == ("failed", True), (job.error, job.error_detail)
-    assert vcpus() == ["2", "2"]
+    assert vcpus(fleet) == ["2", "2"]
+
+
+def test_linux_is_given_a_vcpu_and_lets_it_go(linux: Domain, fleet: Fleet, operator: User) -> None:
+    lines = logged(services.tune(domain=linux, wanted=Tuning(vcpus=2), user=operator))
+    assert lines[-1].startswith("libvirt reports 2 vCPUs, as asked. The guest uses ")
+    assert vcpus(fleet) == ["2", "2"]
+    assert logged(services.undo(domain=linux, user=operator))[-1].startswith("libvirt reports 1 vCPU, as asked.")
+    assert vcpus(fleet) == ["1", "1"]
 
 
 def test_shares_where_there_are_no_cgroups_are_refused_and_nothing_changes(
@@ -126,7 +159,7 @@ def test_what_is_refused_last_brings_back_what_was_done_first(spare: Domain, fle
     """It has no balloon: memory cannot change, so neither do the shares of its definition nor its vCPUs."""
     job = ended(services.tune(domain=spare, wanted=Tuning(vcpus=2, memory_kib=16 * MIB), user=operator))
     assert (job.state, "it has no balloon" in job.error) == ("failed", True)
-    assert fleet.hosts["kvm2"].virsh("vcpucount", SPARE, "--current", "--config").strip() == "1"
+    assert vcpus(fleet) == ["1", "1"]
 
 
 def test_a_host_looks_for_equal_pages_less_hard(fleet: Fleet, administrator: User, worker: Worker) -> None:

@@ -213,7 +213,7 @@ def test_a_history_that_is_away_is_said(operator_client: Client, web1: Domain, s
 
 
 def test_the_last_change_is_shown_with_the_guest_s_answer_and_undone(operator_client: Client, web1: Domain) -> None:
-    before = {"vcpus": 1, "memory_kib": None, "cpu_shares": None, "disks": {}}
+    before: dict[str, object] = {"vcpus": 1, "memory_kib": None, "cpu_shares": None, "disks": {}}
     job = JobFactory.create(
         kind=TUNE.name, state="succeeded", target_kind="domain", target_id=str(web1.pk), label="Tune web1: 2 vCPUs",
         parameters={"after": {}, "before": {"now": {**before, "vcpus": None}, "next": before}},

@@ -12,7 +12,14 @@ from contextlib import suppress
 import libvirt
 
 from vmdash.virt.connection import HostConnection
-from vmdash.virt.errors import CallError, CallTimedOut, CallUnsupported, InvalidState
+from vmdash.virt.errors import (
+    ArgumentRefused,
+    CallError,
+    CallTimedOut,
+    CallUnsupported,
+    HypervisorError,
+    InvalidState,
+)
 from vmdash.virt.guest import Guest
 from vmdash.virt.translation import translate
 from vmdash.virt.xml.throttle import LIMITS
@@ -21,7 +28,13 @@ from vmdash.virt.xml.tuning import Limits, Tuning, Tunings, lacks_balloon, witho
 NOW, NEXT = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 _SHARES = "cpu_shares"
 _NO_CGROUPS = "it keeps its guests in no control groups (cgroups) for CPU, so shares would count for nothing"
-_KEPT = "the guest did not let go of them; only vCPUs that were plugged in while it ran can be taken away"
+_KEPT = (
+    "the guest did not let go of what is too many. Only vCPUs that were plugged in while it ran can be taken away; any "
+    "number can be set while it is off"
+)
+
+_KEEPS = (CallTimedOut, HypervisorError, ArgumentRefused)
+"""It did not answer in time, QEMU knows that it cannot, or libvirt does."""
 
 Call = Callable[[], object]
 
@@ -89,12 +102,14 @@ def _pair(call: Callable[..., object], *rest: object) -> tuple[Call, Call]:
 
 
 def _set_vcpus(guest: Guest, flag: int, count: int) -> None:
+    doing = f"give {guest.name} {count} vCPU{'' if count == 1 else 's'}"
     try:
-        with translate(f"give {guest.name} {count} vCPUs", guest.host):
+        with translate(doing, guest.host):
             guest.raw.setVcpusFlags(count, flag)
-    except CallTimedOut as error:
-        doing = f"give {guest.name} {count} vCPUs"
-        raise CallTimedOut.because(doing, guest.host, reason=_KEPT, detail=error.detail) from error
+    except _KEEPS as error:
+        if flag == NOW and count < guest.facts().vcpus:
+            raise InvalidState.because(doing, guest.host, reason=_KEPT, detail=error.detail) from error
+        raise
 
 
 def _set_memory(guest: Guest, flag: int, memory_kib: int) -> None:
