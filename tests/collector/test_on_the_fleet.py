@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from domains.models import Domain
+from hosts.ksm.words import shown
 from hosts.models import Host
 from hosts.portation import import_hosts
 from tests.collector.process import CollectorProcess
@@ -133,8 +134,9 @@ def test_what_hosts_merge_and_how_disks_are_limited_is_seen(
 ) -> None:
     kernel = Path("/sys/kernel/mm/ksm/pages_to_scan")
     if kernel.exists():
-        ksm = poll(lambda: Host.objects.get(name="kvm1").ksm, 20, "kvm1 to be read")
-        assert (ksm["pages_to_scan"], ksm["page_kib"]) == (int(kernel.read_text()), 4)
+        poll(lambda: Host.objects.get(name="kvm1").ksm is not None, 20, "kvm1 to be read")
+        ksm = shown(Host.objects.get(name="kvm1"))
+        assert ksm and (ksm.pages_to_scan, ksm.page_kib) == (int(kernel.read_text()), 4)
     kvm1 = lab_hosts["kvm1"]
     kvm1.virsh("blkdeviotune", "web2", "vda", "--read-iops-sec", "700", "--live")
     try:
