@@ -26,8 +26,12 @@ def recorded(url: str, query: str) -> list[object]:
 
 
 def test_hosts_pools_and_changes_are_recorded(
-    victoria_metrics: str, collector: CollectorProcess, add_host: AddHost, libvirtd: TestDriverHost
+    victoria_metrics: str,
+    start_collector: Callable[..., CollectorProcess],
+    add_host: AddHost,
+    libvirtd: TestDriverHost,
 ) -> None:
+    start_collector()
     add_host(libvirtd, name="recorded1")
 
     for metric in ("libvirt_up", "vmdash_host_guests", "libvirt_pool_info_available_bytes", "coarse:libvirt_up"):
