@@ -235,6 +235,10 @@ def _sample(memory_kib: int, now: int) -> GuestSample:
         "wr": random.randrange(10**6),
         "rx": random.randrange(10**6),
         "tx": random.randrange(10**6),
+        "swap": 0,
+        "ops": random.uniform(0, 200),
+        "lat": random.expovariate(0.5),
+        "drop": 0.0,
         "slow_at": now,
     }
 

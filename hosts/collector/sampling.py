@@ -295,6 +295,10 @@ def _unknown() -> GuestSample:
         "wr": None,
         "rx": None,
         "tx": None,
+        "swap": None,
+        "ops": None,
+        "lat": None,
+        "drop": None,
         "slow_at": None,
     }
 
@@ -320,9 +324,35 @@ def _update_rest(guest: _Figures, after: GuestStats, now: float, at_ms: int) -> 
     sample["mem"] = _used_kib(balloon) if balloon else None
     sample["rss"] = balloon.rss_kib if balloon else None
     sample["slow_at"] = at_ms
+    _update_pressure(sample, before, after, elapsed_s)
     for key, kind, counter in _TRAFFIC:
         bytes_per_s = rates.rate(before.total(kind, counter), after.total(kind, counter), elapsed_s) if before else None
         sample[key] = None if bytes_per_s is None else round(bytes_per_s)
+
+
+def _update_pressure(sample: GuestSample, before: GuestStats | None, after: GuestStats, elapsed_s: float) -> None:
+    """What makes a guest slow besides its CPUs."""
+    sample["swap"] = sample["ops"] = sample["lat"] = sample["drop"] = None
+    if before is None:
+        return
+
+    def rate_of(*counters: Callable[[GuestStats], int | None]) -> float | None:
+        """Of all of them together; None where none is told."""
+        found = [rates.rate(counter(before), counter(after), elapsed_s) for counter in counters]
+        known = [rate for rate in found if rate is not None]
+        return sum(known) if known else None
+
+    def total(kind: str, counter: str) -> Callable[[GuestStats], int | None]:
+        return lambda one: one.total(kind, counter)
+
+    swap = rate_of(lambda one: one.raw.get("balloon.swap_in"), lambda one: one.raw.get("balloon.swap_out"))
+    requests = rate_of(total("block", "rd.reqs"), total("block", "wr.reqs"))
+    busy_ns = rate_of(total("block", "rd.times"), total("block", "wr.times"))
+    drops = rate_of(total("net", "rx.drop"), total("net", "tx.drop"))
+    sample["swap"] = None if swap is None else round(swap * 1024)
+    sample["ops"] = None if requests is None else round(requests, 1)
+    sample["lat"] = round(busy_ns / requests / 1e6, 1) if requests and busy_ns is not None else None
+    sample["drop"] = None if drops is None else round(drops, 1)
 
 
 def _sum_of(values: Sequence[int | None]) -> int | None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from django.conf import settings as django_settings
 
 from tests.polling import poll_async
 from vmdash.metrics import writer as writer_module
+from vmdash.metrics.coarse import Coarse
 from vmdash.metrics.sums import HostSums
 from vmdash.metrics.writer import HistoryWriter
 from vmdash.virt.node import CpuTimes, MemoryUse
@@ -77,7 +79,6 @@ async def test_sums_cells_pools_and_the_coarse_copy_arrive(victoria_metrics: str
     writer.pool("five", at_ms, pool)
     writer.pool("five", at_ms, replace(pool, name="off", capacity_bytes=0))
     writer.guest("five", at_ms, CPU, REST)
-    writer.guest("five", at_ms + 1000, CPU, REST)
 
     async with running(writer):
         await poll_async(lambda: values('{__name__="coarse:libvirt_domain_info_virtual_cpus",host="five"}'), 20)
@@ -90,8 +91,11 @@ async def test_sums_cells_pools_and_the_coarse_copy_arrive(victoria_metrics: str
     assert [labels["pool"] for labels, _ in await values('libvirt_pool_info_available_bytes{host="five"}')] == [
         "default"
     ]
-    [(_, fine)] = await values('count_over_time(libvirt_domain_info_virtual_cpus{host="five"}[1m])')
-    [(_, coarse)] = await values(
-        'count_over_time({__name__="coarse:libvirt_domain_info_virtual_cpus",host="five"}[1m])'
-    )
-    assert (fine, coarse) == (2, 1)
+
+
+def test_the_coarse_copy_is_one_reading_in_ten_minutes() -> None:
+    coarse = Coarse()
+    copied = [at for at in range(0, 86_400_000, 10_000) if len(coarse.with_copy("u-1", at, ["a 1"])) == 2]
+    assert len(copied) in (144, 145)
+    assert {later - earlier for earlier, later in pairwise(copied[1:])} == {600_000}
+    assert coarse.with_copy("u-2", 0, ["a 1"]) == ["a 1", "coarse:a 1"]

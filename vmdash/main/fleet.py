@@ -13,7 +13,8 @@ from domains.figures import fresh_samples, is_fresh
 from domains.models import ACTIVE_STATES, Domain, DomainState
 from domains.rows import reason_words
 from domains.selectors import Group, count_by_host_and_state
-from domains.troubles import ACCIDENT, SLOW_STEAL_PERCENT
+from domains.slowness import SLOW_STEAL_PERCENT
+from domains.troubles import ACCIDENT
 from hosts.models import Host
 from hosts.status import Status, status_of
 from vmdash.alerts.models import Alert
