@@ -29,8 +29,8 @@ NOW, NEXT = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 _SHARES = "cpu_shares"
 _NO_CGROUPS = "it keeps its guests in no control groups (cgroups) for CPU, so shares would count for nothing"
 _KEPT = (
-    "the guest did not let go of what is too many. Only vCPUs that were plugged in while it ran can be taken away; any "
-    "number can be set while it is off"
+    "the guest did not let go of what is too many, as far as the host can tell. Only vCPUs that were plugged in while "
+    "it ran can be taken away; any number can be set while it is off"
 )
 
 _KEEPS = (CallTimedOut, HypervisorError, ArgumentRefused)
