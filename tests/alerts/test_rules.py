@@ -21,7 +21,7 @@ from storage.models import Pool
 from tests.certificates import Authority
 from tests.factories import DomainFactory, HostFactory, JobFactory
 from tests.polling import poll
-from tests.services import Server, free_port
+from tests.services import Server, VictoriaMetrics, free_port
 from vmdash.alerts import intake
 from vmdash.alerts.models import Alert
 from vmdash.main import gauges
@@ -71,11 +71,20 @@ class VmAlert(Server):
 
 
 @pytest.fixture
-def vmalert(victoria_metrics: str, tmp_path: Path) -> Iterator[VmAlert]:
+def store(settings: Settings) -> Iterator[str]:
+    """A history store that knows nothing of other tests' guests."""
+    server = VictoriaMetrics(free_port())
+    settings.TSDB_URL = server.url
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture
+def vmalert(store: str, tmp_path: Path) -> Iterator[VmAlert]:
     rules = tmp_path / "rules.yml"
     lines = RULES.read_text().splitlines()
     rules.write_text("\n".join(line for line in lines if not line.strip().startswith("for:")))
-    server = VmAlert(victoria_metrics, rules)
+    server = VmAlert(store, rules)
     yield server
     server.stop()
 
@@ -115,11 +124,10 @@ def counters(guest: Domain) -> str:
 
 
 @pytest.mark.django_db
-def test_each_rule_finds_what_it_is_for(vmalert: VmAlert, victoria_metrics: str, settings: Settings) -> None:
-    settings.TSDB_URL = victoria_metrics
+def test_each_rule_finds_what_it_is_for(vmalert: VmAlert, store: str) -> None:
     expected = trouble()
     content = counters(Domain.objects.get(name="twice"))
-    httpx.post(f"{victoria_metrics}/api/v1/import/prometheus", content=content).raise_for_status()
+    httpx.post(f"{store}/api/v1/import/prometheus", content=content).raise_for_status()
 
     def found() -> dict[str, str]:
         gauges.write()
