@@ -78,7 +78,6 @@ def _charts(only: str, window: Window, *, live: bool, memory_bytes: int) -> list
         what: [f"sum({level(f'vmdash_host_{what}_{way}_bytes_per_second')})" for way in ways]
         for what, ways in traffic.items()
     }
-    lost = f"100 * sum({growth('vmdash_host_steal_seconds_total')}) / sum({growth('vmdash_host_vcpu_seconds_total')})"
     return [
         Chart(
             "cpu",
@@ -96,8 +95,9 @@ def _charts(only: str, window: Window, *, live: bool, memory_bytes: int) -> list
             "steal",
             "Steal",
             "percent",
-            (Line("guests wait for a CPU", lost, "--steal", live=key("steal")),),
+            (Line("guests wait for a CPU", _steal(only, window), "--steal", live=key("steal")),),
             note="of their vCPUs' time",
+            spread=(Line("all guests", _steal(only, window.finest), "--steal"),),
         ),
         Chart(
             "memory",
@@ -131,6 +131,13 @@ def _charts(only: str, window: Window, *, live: bool, memory_bytes: int) -> list
             (Line("received", lines["network"][0], "--net"), Line("sent", lines["network"][1], "--accent")),
         ),
     ]
+
+
+def _steal(only: str, window: Window) -> str:
+    def growth(what: str) -> str:
+        return rate(f"{window.prefix}vmdash_host_{what}_seconds_total{only}", window.over)
+
+    return f"(100 * sum({growth('steal')}) / sum({growth('vcpu')}))"
 
 
 def _cells(only: str, window: Window) -> Chart:

@@ -50,11 +50,9 @@ async function show(to, isNews = true) {
 /** Links and fields around the slider; itself only where it does not stand right, since a hand may be on it. */
 function takeOver(page) {
   const fresh = page.getElementById("when");
-  const [steps, next] = [place, fresh].map((one) => one.querySelector(".row"));
-  const focused = steps.contains(document.activeElement) ? document.activeElement.textContent : "";
-  steps.querySelectorAll("nav").forEach((nav, index) => {
-    nav.replaceWith(next.querySelectorAll("nav")[index]);
-  });
+  const focused = place.contains(document.activeElement) ? document.activeElement.textContent : "";
+  const next = [...fresh.querySelectorAll("nav")];
+  for (const nav of place.querySelectorAll("nav")) nav.replaceWith(next.shift());
   field.value = fresh.querySelector("#when-at").getAttribute("value");
   place.dataset.kept = fresh.dataset.kept;
   const other = fresh.querySelector(".slide");

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -40,6 +40,8 @@ class Line:
     scale: float = 1
     is_mark: bool = False
     """It says how much there is, rather than how much is used: not filled, never stacked."""
+    fold: Callable[[Mapping[str, Series]], list[Drawn]] | None = None
+    """With `by`: makes the lines out of all values of the label, where a line for each would not do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,8 @@ class Chart:
     """Where the axis ends; None: above the highest value."""
     limits: tuple[tuple[str, float], ...] = ()
     """Drawn across: what it is, and where."""
+    spread: tuple[Line, ...] = ()
+    """Of these, shares of 100, it is said below how they are spread over the range; made for `Window.finest`."""
 
     @property
     def is_live(self) -> bool:
@@ -97,7 +101,9 @@ def drawn(charts: Sequence[Chart], window: Window) -> list[tuple[Chart, list[Dra
         lines = []
         for n, line in _lines(chart):
             name = f"{c}_{n}"
-            if line.by:
+            if line.fold:
+                lines += line.fold({value: series for (key, value), series in found.items() if key == name})
+            elif line.by:
                 values = sorted(value for key, value in found if key == name)
                 values.sort(key=lambda value: (len(value), value))
                 lines += [Drawn(line, line.label.format(value), found[name, value]) for value in values]
@@ -111,7 +117,9 @@ def _lines(chart: Chart) -> Iterator[tuple[int, Line]]:
     return enumerate(chart.lines)
 
 
-def as_json(charts: Sequence[tuple[Chart, list[Drawn]]], window: Window, events: Sequence[Event]) -> dict[str, Any]:
+def as_json(
+    charts: Sequence[tuple[Chart, list[Drawn]]], window: Window, events: Sequence[Event], spreads: Mapping[str, Any]
+) -> dict[str, Any]:
     """What static/js/charts.js draws. Times are Unix seconds."""
     return {
         "range": window.key,
@@ -124,6 +132,7 @@ def as_json(charts: Sequence[tuple[Chart, list[Drawn]]], window: Window, events:
                 "stacked": chart.stacked,
                 "top": chart.top,
                 "limits": chart.limits,
+                "spread": spreads.get(chart.key),
                 "lines": [
                     {
                         "label": each.label,

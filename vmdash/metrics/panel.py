@@ -14,6 +14,7 @@ from django.http import HttpResponse, JsonResponse
 from vmdash.exceptions import InvalidInput, Unavailable
 from vmdash.metrics.charts import Chart, Event, as_csv, as_json, drawn
 from vmdash.metrics.ranges import SPANS, Span, Window, window_of
+from vmdash.metrics.spread import spreads_of
 from vmdash.metrics.trouble import history_trouble
 
 log = logging.getLogger(__name__)
@@ -74,16 +75,19 @@ def answer(
     if form == "json" and (after := asked.get("after", "")):
         if not (after.isascii() and after.isdecimal() and len(after) <= 12):
             raise BadRequest("After which point? Write its time in Unix seconds.")
-        window = window.after(int(after))
+        whole, window = window, window.after(int(after))
+    else:
+        whole = window
     try:
         found = drawn(charts(window), window)
+        spreads = spreads_of(charts(whole), whole) if form == "json" else {}
     except Unavailable as error:
         log.warning("%s %s", error.message, error.detail)
         return JsonResponse({"error": error.message, "hint": error.hint}, status=503)
     if form == "json":
         trouble = history_trouble()
         note = trouble.of_charts if trouble else ""
-        return JsonResponse(as_json(found, window, events(window)) | {"note": note})
+        return JsonResponse(as_json(found, window, events(window), spreads) | {"note": note})
     return HttpResponse(
         as_csv(found, window),
         content_type="text/csv; charset=utf-8",

@@ -90,7 +90,8 @@ class HistoryWriter:
             self._add(lines)
 
     def taken(self, host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> None:
-        self._add(taken_lines(host, at_ms, guest, seconds))
+        lines = taken_lines(host, at_ms, guest, seconds)
+        self._add(self._coarse.with_copy(f"taken from {guest.uuid}", at_ms, lines))
 
     def held(self) -> Held:
         since = [at for at in (self._spool.since, self._away_since) if at is not None]
