@@ -24,7 +24,7 @@ _TONES = {Host.State.UNREACHABLE: "bad", Host.State.REFUSED: "bad"}
 def host_charts(host: Host, window: Window) -> list[Chart]:
     charts = _charts(labels(host=host.name), window, live=True, memory_bytes=host.memory_kib * 1024)
     if len(host.cells) > 1:
-        charts.insert(3, _cells(labels(host=host.name), window))
+        charts[3:3] = [_cell_cpus(labels(host=host.name), window), _cells(labels(host=host.name), window)]
     return charts
 
 
@@ -151,6 +151,27 @@ def _cells(only: str, window: Window) -> Chart:
         "percent",
         (Line("cell {}", f"100 * ({level('total')} - {level('free')}) / {level('total')}", "--mem", by="cell"),),
         note="taken, with cache",
+        top=100,
+    )
+
+
+CELLS_EVERY_S = 30
+"""So often CPUs of cells, and where vCPUs are, are read; some readings are needed for a figure."""
+
+
+def _cell_cpus(only: str, window: Window) -> Chart:
+    over = f"{max(window.over_s, 4 * CELLS_EVERY_S)}s"
+
+    def growth(more: str = "") -> str:
+        return f"sum by (cell) ({rate(f'{window.prefix}libvirt_node_cell_cpu_seconds_total{_and(only, more)}', over)})"
+
+    busy = 'mode=~"user|system"'
+    return Chart(
+        "cell_cpus",
+        "CPUs of the NUMA cells",
+        "percent",
+        (Line("cell {}", f"(100 * {growth(busy)} / {growth()})", "--cpu", by="cell"),),
+        note="used",
         top=100,
     )
 

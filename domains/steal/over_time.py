@@ -1,4 +1,4 @@
-"""The charts of a guest's CPU part: what each of its vCPUs loses, and to whom."""
+"""The charts of a guest's CPU part: what each of its vCPUs loses, and to whom; in which cells they run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,21 @@ def cpu_charts(guest: Domain, user: User, window: Window) -> list[Chart]:
             spread=(Line("all vCPUs", _mean(finest), "--steal"), *_each(guest, finest)),
         ),
         Chart("takers", "Who takes it", "percent", _takers(guest, user, source), note="an estimate", stacked=True),
+        *([_places(guest, source)] if len(guest.host.cells) > 1 else []),
     ]
+
+
+def _places(guest: Domain, source: Source) -> Chart:
+    """A guest that moved between hosts had the cells of both."""
+    return Chart(
+        "places",
+        "Where its vCPUs run",
+        "number",
+        (Line("cell {}", source.seen("vmdash_domain_cell_vcpus", by="cell"), "--cpu", by="cell"),),
+        note="in which NUMA cell, seen every half minute",
+        stacked=True,
+        top=guest.vcpus or None,
+    )
 
 
 def _mean(source: Source) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domains.models import Domain
+from hosts.timeline import CELLS_EVERY_S
 from vmdash.metrics.charts import Chart, Line
 from vmdash.metrics.query import labels, rate
 from vmdash.metrics.ranges import Window
@@ -33,6 +34,7 @@ class Source:
 
     def __init__(self, only: str, window: Window) -> None:
         self._only, self._over, self._prefix = only, window.over, window.prefix
+        self._seldom = f"{max(window.over_s, 3 * CELLS_EVERY_S)}s"
 
     def _counter(self, metric: str) -> str:
         return rate(f"{self._prefix}libvirt_domain_{metric}{self._only}", self._over)
@@ -46,6 +48,10 @@ class Source:
     def rate_of(self, series: str, *, by: str) -> str:
         """Of a counter of ours, whose name does not begin as libvirt's do."""
         return f"sum by ({by}) ({rate(f'{self._prefix}{series}{self._only}', self._over)})"
+
+    def seen(self, series: str, *, by: str) -> str:
+        """The mean of a figure of ours that is looked at seldom."""
+        return f"sum by ({by}) (avg_over_time({self._prefix}{series}{self._only}[{self._seldom}]))"
 
     def level(self, metric: str) -> str:
         return f"max(avg_over_time({self._prefix}libvirt_domain_{metric}{self._only}[{self._over}]))"

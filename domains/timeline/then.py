@@ -48,14 +48,14 @@ def guests_then(user: User | AnonymousUser, at: datetime, *, seen_whole: Collect
 
 def _still_there(user: User | AnonymousUser, at: datetime) -> Iterator[GuestThen]:
     guests = Domain.objects.visible_to(user).order_by()
-    newest = guests.annotate(event=Subquery(_newest(at, of="pk"))).values("event")
+    newest = guests.annotate(event=_newest(at, of="pk")).values("event")
     yield from _were(GuestEvent.objects.filter(pk__in=newest), still=True)
 
 
 def _gone_since(at: datetime, seen_whole: Collection[str]) -> Iterator[GuestThen]:
     went = GuestEvent.objects.filter(kind=GuestEvent.Kind.GONE, at__gt=at).order_by()
     went = went.exclude(uuid__in=Domain.objects.present().order_by().values("pk"))
-    newest = went.annotate(event=Subquery(_newest(at, of="uuid"))).values("event")
+    newest = went.annotate(event=_newest(at, of="uuid")).values("event")
     for guest in _were(GuestEvent.objects.filter(pk__in=newest), still=False):
         if guest.host_name in seen_whole:
             yield guest
@@ -77,9 +77,9 @@ def first_event_at() -> datetime | None:
     return GuestEvent.objects.order_by("at").values_list("at", flat=True).first()
 
 
-def _newest(at: datetime, *, of: str) -> QuerySet[GuestEvent]:
+def _newest(at: datetime, *, of: str) -> Subquery:
     """The last event of a guest until a moment."""
-    return GuestEvent.objects.filter(uuid=OuterRef(of), at__lte=at).order_by("-at", "-id").values("pk")[:1]
+    return Subquery(GuestEvent.objects.filter(uuid=OuterRef(of), at__lte=at).order_by("-at", "-id").values("pk")[:1])
 
 
 def _were(events: QuerySet[GuestEvent], *, still: bool) -> Iterator[GuestThen]:

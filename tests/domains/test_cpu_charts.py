@@ -126,6 +126,26 @@ def test_nothing_recorded_is_nothing_drawn(victoria_metrics: str, guest: Domain,
         assert chart["spread"] is None
 
 
+def test_the_cells_that_its_vcpus_run_in(victoria_metrics: str, guest: Domain, viewer_client: Client) -> None:
+    assert "places" not in viewer_client.get(f"/domains/{guest.pk}/cpu-charts.json").json()["charts"]
+    cell = {"cpus": [0], "memory_kib": 1024, "distances": []}
+    guest.host.cells = [{"id": 0, **cell}, {"id": 1, **cell}]
+    guest.host.save()
+    end = int(time.time())
+    write(
+        victoria_metrics,
+        [
+            f'vmdash_domain_cell_vcpus{{uuid="{guest.pk}",cell="{number}"}} {vcpus} {(end - 600 + seconds) * 1000}'
+            for seconds in range(0, 600, 30)
+            for number, vcpus in ((0, 2 if seconds < 300 else 0), (1, 0 if seconds < 300 else 2))
+        ],
+    )
+    chart = body(viewer_client, guest, "places")
+    assert newest(chart) == {"cell 0": 0, "cell 1": 2}
+    [first, _] = [[value for value in line["values"] if value is not None][0] for line in chart["lines"]]
+    assert first == 2
+
+
 @pytest.mark.parametrize(
     ("person", "status"), [("nobody", 403), ("viewer", 200), ("help_desk", 200), ("operator", 200)]
 )
