@@ -10,7 +10,7 @@ from django.db.models import Q
 from hosts.models import Host, HostEvent
 from vmdash.jobs.models import Job
 from vmdash.jobs.timeline import job_events
-from vmdash.metrics.charts import Chart, Event, Line
+from vmdash.metrics.charts import Chart, Event, Line, in_own_colors
 from vmdash.metrics.panel import MOST_EVENTS
 from vmdash.metrics.query import labels, rate
 from vmdash.metrics.ranges import Window
@@ -145,11 +145,12 @@ def _cells(only: str, window: Window) -> Chart:
         metric = f"{window.prefix}libvirt_node_cell_memory_{kind}_bytes{only}"
         return f"sum by (cell) (avg_over_time({metric}[{window.over}]))"
 
+    taken = f"100 * ({level('total')} - {level('free')}) / {level('total')}"
     return Chart(
         "cells",
         "Memory of the NUMA cells",
         "percent",
-        (Line("cell {}", f"100 * ({level('total')} - {level('free')}) / {level('total')}", "--mem", by="cell"),),
+        (Line("", taken, "--mem", by="cell", fold=in_own_colors("cell {}")),),
         note="taken, with cache",
         top=100,
     )
@@ -170,7 +171,7 @@ def _cell_cpus(only: str, window: Window) -> Chart:
         "cell_cpus",
         "CPUs of the NUMA cells",
         "percent",
-        (Line("cell {}", f"(100 * {growth(busy)} / {growth()})", "--cpu", by="cell"),),
+        (Line("", f"(100 * {growth(busy)} / {growth()})", "--cpu", by="cell", fold=in_own_colors("cell {}")),),
         note="used",
         top=100,
     )

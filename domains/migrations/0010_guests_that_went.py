@@ -4,14 +4,13 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('domains', '0009_guest_events'),
+        ("domains", "0009_guest_events"),
     ]
 
     operations = [
         migrations.AddIndex(
-            model_name='guestevent',
-            index=models.Index(condition=models.Q(('kind', 'gone')), fields=['at'], name='guests_that_went'),
+            model_name="guestevent",
+            index=models.Index(condition=models.Q(("kind", "gone")), fields=["at"], name="guests_that_went"),
         ),
     ]

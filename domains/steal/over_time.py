@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from domains.models import Domain
 from domains.steal.takers import called, names_of
 from domains.timeline.charts import MOST_VCPUS, Source
-from vmdash.metrics.charts import Chart, Drawn, Line
+from vmdash.metrics.charts import Chart, Drawn, Line, in_own_colors
 from vmdash.metrics.query import Series, labels
 from vmdash.metrics.ranges import Window
 
@@ -43,12 +43,13 @@ def cpu_charts(guest: Domain, user: User, window: Window) -> list[Chart]:
 
 def _places(guest: Domain, source: Source) -> Chart:
     """A guest that moved between hosts had the cells of both."""
+    seen = source.seen("vmdash_domain_cell_vcpus", by="cell")
     return Chart(
         "places",
         "Where its vCPUs run",
         "number",
-        (Line("cell {}", source.seen("vmdash_domain_cell_vcpus", by="cell"), "--cpu", by="cell"),),
-        note="in which NUMA cell, seen every half minute",
+        (Line("", seen, "--cpu", by="cell", fold=in_own_colors("cell {}")),),
+        note="by NUMA cell",
         stacked=True,
         top=guest.vcpus or None,
     )

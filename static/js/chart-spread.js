@@ -6,7 +6,7 @@ export function showSpread(box, { spread, unit }) {
   table.hidden = !spread;
   if (!spread) return;
   const { write } = UNITS[unit];
-  table.caption.textContent = `Over this range, in means of ${spread.over}`;
+  table.caption.textContent = `At most so much for half, 95 % and 99 % of this range (means of ${spread.over})`;
   table.tBodies[0].replaceChildren(
     ...spread.lines.map(({ label, median, p95, p99, most }) => {
       const row = document.createElement("tr");

@@ -196,7 +196,14 @@ def test_there_are_no_actions_in_the_past(
 
 @pytest.mark.parametrize(
     ("person", "status"),
-    [("anonymous", 302), ("nobody", 403), ("viewer", 200), ("helpdesk", 200), ("operator", 200), ("administrator", 200)],
+    [
+        ("anonymous", 302),
+        ("nobody", 403),
+        ("viewer", 200),
+        ("helpdesk", 200),
+        ("operator", 200),
+        ("administrator", 200),
+    ],
 )
 def test_who_may_look_back(victoria_metrics: str, person: str, status: int, request: pytest.FixtureRequest) -> None:
     client = request.getfixturevalue({"helpdesk": "help_desk"}.get(person, person) + "_client")
@@ -323,4 +330,3 @@ def test_the_page_of_now_has_the_slider_too(viewer_client: Client, hosts: tuple[
     page = viewer_client.get("/").content.decode()
     assert 'aria-label="Look back"' in page
     assert "This is the past" not in page
-

@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import cycle
 from typing import Any, Literal
 
 from vmdash.metrics.query import Asked, Series, read
@@ -85,6 +86,22 @@ class Drawn:
     line: Line
     label: str
     values: Series
+
+
+EACH = ("--cpu", "--steal", "--mem", "--disk", "--net", "--warn", "--accent", "--faint")
+
+
+def in_own_colors(label: str) -> Callable[[Mapping[str, Series]], list[Drawn]]:
+    """For `Line.fold`: a line for each value of the label, each in another colour; for things that are few."""
+
+    def fold(series: Mapping[str, Series]) -> list[Drawn]:
+        ordered = sorted(series, key=lambda value: (len(value), value))
+        return [
+            Drawn(Line(label.format(value), "", color), label.format(value), series[value])
+            for value, color in zip(ordered, cycle(EACH), strict=False)
+        ]
+
+    return fold
 
 
 def drawn(charts: Sequence[Chart], window: Window) -> list[tuple[Chart, list[Drawn]]]:

@@ -83,7 +83,7 @@ class Window:
 
     @property
     def finest(self) -> Window:
-        """The same time in the smallest steps that are worth reading: what is rare is lost in the means of long ones."""
+        """The same time in the smallest steps worth reading: what is rare is lost in the means of long ones."""
         if self.is_fine:
             step = 15 if self.end_s - self.start_s <= 2 * HOUR_S else 60
         else:

@@ -66,16 +66,13 @@ def _guests(tile: Tile, steal: Mapping[UUID, float]) -> str:
         return f'<div class="squares">{"".join(_named(guest, steal.get(guest.uuid)) for guest in tile.guests)}</div>'
     squares = [_square(guest, steal.get(guest.uuid)) for guest in tile.guests]
     summary = ", ".join(f"{number} {label}" for _, label, number in tile.states)
-    return (
-        f'<p class="visually-hidden">{summary}</p><div class="squares" aria-hidden="true">{"".join(squares)}</div>'
-    )
+    return f'<p class="visually-hidden">{summary}</p><div class="squares" aria-hidden="true">{"".join(squares)}</div>'
 
 
 def _named(guest: GuestThen, lost: float | None) -> str:
     words = _words(guest, lost)
-    inside = (
-        f'<i class="sq {guest.state}"></i>{escape(guest.name)}<span class="visually-hidden">: {words}</span>'
-        + (f' <span class="steal small bad">{percent(lost)}</span>' if (lost or 0) >= MUCH_STEAL_PERCENT else "")
+    inside = f'<i class="sq {guest.state}"></i>{escape(guest.name)}<span class="visually-hidden">: {words}</span>' + (
+        f' <span class="steal small bad">{percent(lost)}</span>' if (lost or 0) >= MUCH_STEAL_PERCENT else ""
     )
     title = f"{escape(guest.name)}: {words}"
     if guest.still:
