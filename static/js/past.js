@@ -18,7 +18,8 @@ let running = null; // the request under way
 slide.hidden = false;
 
 function address() {
-  const isNow = slider.value === slider.max && slide.lastElementChild.textContent === "now";
+  const isLast = slider.max - slider.value < Number(slider.step); // steps need not end at now exactly
+  const isNow = isLast && slide.lastElementChild.textContent === "now";
   return isNow ? `/${place.dataset.now}` : `/?${place.dataset.kept}at=${slider.value}`;
 }
 
