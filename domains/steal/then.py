@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from uuid import UUID
 
 from hosts.then import over_s
@@ -13,23 +13,32 @@ MOST_BY_NAME = 100
 MOST_OF_ALL = 200
 
 
-def steal_then(guests: Mapping[UUID, str], at_s: int, *, only_worst: bool = False) -> dict[UUID, float]:
-    """Percent of the vCPUs' time that each of these guests (by UUID, with the name of its host then) lost, where it is
-    recorded. With `only_worst` no more than those that lost the most. One request.
+Told = list[tuple[str, str, float]]
+"""UUID, the name of a host, and percent."""
+
+
+def ask_steal(at_s: int, only: Collection[UUID] = ()) -> Told:
+    """What guests lost of the time of their vCPUs, where it is recorded: these, or those that lost the most of all. One
+    request, and none to the database.
 
     Raises:
         Unavailable: the history store does not answer.
     """
-    if not guests:
-        return {}
-    only = labels(uuid=[str(uuid) for uuid in guests]) if len(guests) <= MOST_BY_NAME else ""
-    each = f"100 * avg by (uuid, host) (rate(libvirt_domain_vcpu_delay_seconds_total{only}[{over_s()}s]))"
-    asked = f"topk({MOST_OF_ALL}, {each})" if only_worst else f"({each})"
+    which = labels(uuid=[str(uuid) for uuid in only]) if 0 < len(only) <= MOST_BY_NAME else ""
+    each = f"100 * avg by (uuid, host) (rate(libvirt_domain_vcpu_delay_seconds_total{which}[{over_s()}s]))"
+    asked = f"({each})" if only else f"topk({MOST_OF_ALL}, {each})"
+    return [
+        (told.get("uuid", ""), told.get("host", ""), value) for _, told, value in labelled_at({"steal": asked}, at_s)
+    ]
+
+
+def steal_of(guests: Mapping[UUID, str], told: Told) -> dict[UUID, float]:
+    """Of these guests (by UUID, with the name of their host then) alone."""
     names = {str(uuid): uuid for uuid in guests}
     found: dict[UUID, float] = {}
-    for _, told, value in labelled_at({"steal": asked}, at_s):
-        uuid = names.get(told.get("uuid", ""))
+    for text, host, value in told:
+        uuid = names.get(text)
         # One that moved a moment before has figures of both hosts.
-        if uuid and (told.get("host") == guests[uuid] or uuid not in found):
+        if uuid and (host == guests[uuid] or uuid not in found):
             found[uuid] = value
     return found

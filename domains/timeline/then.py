@@ -38,7 +38,7 @@ class GuestThen:
 
 
 def guests_then(user: User | AnonymousUser, at: datetime, *, seen_whole: Collection[str]) -> list[GuestThen]:
-    """The guests that were defined at that moment, as far as `user` may know of them. Two queries.
+    """The guests that were defined at that moment, in no order, as far as `user` may know of them. Two queries.
 
     Those that exist now are seen by whoever may see them now. Of those that do not, only the names of the hosts where
     they were are left to decide by: they are seen by those who may see everything on that host (`seen_whole`).
@@ -83,6 +83,6 @@ def _newest(at: datetime, *, of: str) -> Subquery:
 
 
 def _were(events: QuerySet[GuestEvent], *, still: bool) -> Iterator[GuestThen]:
-    told = events.exclude(kind=GuestEvent.Kind.GONE).order_by("name", "uuid")
+    told = events.exclude(kind=GuestEvent.Kind.GONE).order_by()
     for uuid, name, host_name, state in told.values_list("uuid", "name", "host_name", "state"):
         yield GuestThen(uuid, name, host_name, state, still)

@@ -8,13 +8,14 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from domains.models import ACTIVE_STATES
-from domains.steal.then import steal_then
+from domains.models import ACTIVE_STATES, Domain
+from domains.steal.then import Told, ask_steal, steal_of
 from domains.timeline.events import words_of
 from domains.timeline.then import GuestThen, changes_before, guests_then
 from hosts.models import Host, HostEvent
@@ -48,6 +49,10 @@ class Tile:
     drawn: bool
     """Its guests one by one; else only how many."""
     named: bool
+
+    @property
+    def is_recorded(self) -> bool:
+        return bool(self.connection or self.figures or self.guests)
 
     @property
     def answered(self) -> bool:
@@ -109,16 +114,22 @@ class Past:
 
 def fleet_then(user: User, at: datetime, hosts: Sequence[Host], *, site: str = "") -> Past:
     """What `user` may see of it. `hosts` are those that they may see (of the site, if there is one), with their sites
-    selected along. Two requests to the history store, and a fixed number of queries."""
+    selected along. Two requests to the history store, and a fixed number of queries. Of a fleet that is too large to
+    draw each guest, steal is known of those that lost the most."""
     by_name = {host.name: host for host in hosts}
     others = set(Host.objects.exclude(name__in=by_name).values_list("name", flat=True))
     whole = {host.name for host in hosts if can(user, Permission.VIEW, host)}
-    found = guests_then(user, at, seen_whole=whole)
-    found.sort(key=lambda guest: (guest.name, guest.uuid))
-    shown = {guest.uuid: guest for guest in found if not site or guest.host_name in by_name}
     at_s = int(at.timestamp())
+    is_large = not site and Domain.objects.visible_to(user).count() > MOST_SQUARES
+    with ThreadPoolExecutor(2) as store:  # it takes its time, as the database does
+        asked = store.submit(figures_then, at_s)
+        worst = store.submit(ask_steal, at_s) if is_large else None
+        found = guests_then(user, at, seen_whole=whole)
+        found.sort(key=lambda guest: (guest.name, guest.uuid))
+        shown = {guest.uuid: guest for guest in found if not site or guest.host_name in by_name}
+        active = {uuid: guest.host_name for uuid, guest in shown.items() if guest.state in ACTIVE_STATES}
+        figures, steal, unavailable = _figures(asked, worst, active, at_s)
     drawn = len(shown) <= MOST_SQUARES
-    figures, steal, unavailable = _figures(shown, at_s, drawn=drawn)
     connections = connections_then(hosts, at)
     places: dict[str, list[GuestThen]] = defaultdict(list)
     for guest in shown.values():
@@ -131,7 +142,7 @@ def fleet_then(user: User, at: datetime, hosts: Sequence[Host], *, site: str = "
         return Tile(name, host, connection, figures.get(name) if host else None, places.get(name, []), drawn, named)
 
     tiles = [tile(host.name, host) for host in hosts]
-    recorded = [one for one in tiles if one.connection or one.figures or one.guests]
+    recorded = [one for one in tiles if one.is_recorded]
     away = [tile(name, None) for name in places if name not in by_name]
     return Past(
         sites=_by_site([*recorded, *away]),
@@ -139,9 +150,7 @@ def fleet_then(user: User, at: datetime, hosts: Sequence[Host], *, site: str = "
         steal=steal,
         worst=_worst(shown, steal),
         changes=_changes(shown, at),
-        unrecorded=sorted(
-            (one.host for one in tiles if one.host and one not in recorded), key=lambda host: natural(host.name)
-        ),
+        unrecorded=sorted((one.host for one in tiles if one.host and not one.is_recorded), key=_by_name),
         unavailable=unavailable,
         hosts=len(recorded),
         guests=len(shown),
@@ -151,11 +160,12 @@ def fleet_then(user: User, at: datetime, hosts: Sequence[Host], *, site: str = "
 
 
 def _figures(
-    shown: Mapping[UUID, GuestThen], at_s: int, *, drawn: bool
+    asked: Future[dict[str, FiguresThen]], worst: Future[Told] | None, active: Mapping[UUID, str], at_s: int
 ) -> tuple[dict[str, FiguresThen], dict[UUID, float], str]:
-    active = {uuid: guest.host_name for uuid, guest in shown.items() if guest.state in ACTIVE_STATES}
+    """Of hosts and of guests; or why there are none."""
     try:
-        return figures_then(at_s), steal_then(active, at_s, only_worst=not drawn), ""
+        told = worst.result() if worst else ask_steal(at_s, active) if active else []
+        return asked.result(), steal_of(active, told), ""
     except Unavailable as error:
         log.warning("%s %s", error.message, error.detail)
         return {}, {}, error.message
@@ -177,6 +187,10 @@ def _mean_steal(figures: Iterable[FiguresThen | None]) -> float | None:
     known = [(one.steal, one.vcpus) for one in figures if one and one.steal is not None and one.vcpus]
     weight = sum(vcpus for _, vcpus in known)
     return sum(steal * vcpus for steal, vcpus in known) / weight if weight else None
+
+
+def _by_name(host: Host) -> list[tuple[int, str]]:
+    return natural(host.name)
 
 
 def _by_site(tiles: Iterable[Tile]) -> list[tuple[str, list[Tile]]]:
