@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from django.core.exceptions import BadRequest
@@ -80,19 +80,28 @@ def answer(
         whole = window
     try:
         found = drawn(charts(window), window)
-        spreads = spreads_of(charts(whole), whole) if form == "json" else {}
     except Unavailable as error:
         log.warning("%s %s", error.message, error.detail)
         return JsonResponse({"error": error.message, "hint": error.hint}, status=503)
     if form == "json":
         trouble = history_trouble()
         note = trouble.of_charts if trouble else ""
+        spreads = _spreads(charts(whole), whole)
         return JsonResponse(as_json(found, window, events(window), spreads) | {"note": note})
     return HttpResponse(
         as_csv(found, window),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{_safe(name)}-{window.key or "chosen"}.csv"'},
     )
+
+
+def _spreads(charts: Sequence[Chart], window: Window) -> dict[str, Any]:
+    """Charts do not wait for them in vain: a year of a large fleet may take too long."""
+    try:
+        return spreads_of(charts, window)
+    except Unavailable as error:
+        log.warning("%s %s", error.message, error.detail)
+        return {}
 
 
 def _safe(name: str) -> str:
