@@ -30,6 +30,7 @@ MOST_MS = 60
 BARS_MS = {"the capacity page": 500}
 CHART_REQUESTS = 20
 CHART_MOST_MS = 150
+PAST_MOST_MS = 300
 DAYS = 30
 SIZES = ((20, 1_000), (200, 10_000))
 
@@ -96,7 +97,22 @@ def _compare(database: str) -> list[Figure]:
         few, many = queries[page]
         bar = f"no more than with 1,000: {few}"
         figures.append(Figure(f"queries of {what}", many, "queries", bar, many <= few))
-    return [*figures, *_charts(database)]
+    return [*figures, *_past(database), *_charts(database)]
+
+
+def _past(database: str) -> list[Figure]:
+    """The fleet as it was a day ago, with the guests that lost the most then."""
+    from bench import looking_back
+
+    at = int(time.time()) - 86_400
+    looking_back.fill(at)
+    client = _operator()
+    page = client.get(f"/?at={at}").content.decode()
+    if "Guests that lost the most CPU time" not in page:
+        raise RuntimeError("Nothing is known of the moment.")
+    took = _median_ms(lambda: _get(client, f"/?at={at}"), CHART_REQUESTS)
+    what = f"server time of the fleet page at a moment that is past, with 10,000 guests on 200 hosts, {database}"
+    return [at_most(what, took, "ms", PAST_MOST_MS, "median")]
 
 
 def _charts(database: str) -> list[Figure]:
@@ -120,6 +136,9 @@ def _charts(database: str) -> list[Figure]:
             raise RuntimeError(f"Only {known} points of the {span} are known.")
         took = _median_ms(lambda: _get(client, address), CHART_REQUESTS)  # noqa: B023
         what = f"server time of all charts of one guest over a {span}, {DAYS} days recorded, {database}"
+        figures.append(at_most(what, took, "ms", CHART_MOST_MS, "median"))
+        took = _median_ms(lambda: _get(client, address.replace("/charts", "/cpu-charts")), CHART_REQUESTS)  # noqa: B023
+        what = f"server time of the charts of its CPU part over a {span}, with percentiles, {database}"
         figures.append(at_most(what, took, "ms", CHART_MOST_MS, "median"))
     return figures
 

@@ -14,6 +14,7 @@ from domains import tagging
 from domains.forms import TagsForm
 from domains.guest_page import TABS, page_of
 from domains.models import Domain
+from domains.steal.over_time import cpu_charts
 from domains.timeline.charts import guest_charts
 from domains.timeline.events import guest_events
 from vmdash.access.guards import SignedInRequest, allow, check
@@ -28,7 +29,7 @@ def guest(request: SignedInRequest, uuid: UUID, tab: str = "overview") -> HttpRe
     if tab not in TABS:
         raise Http404("A guest's page has no such part.")
     page = page_of(_guest(request, uuid), request.user)
-    context = {"page": page, "tab": tab, "tabs": TABS, "panel": _panel(request, page.domain)}
+    context = {"page": page, "tab": tab, "tabs": TABS, "panel": _panel(request, page.domain, tab)}
     return render(request, f"domains/guest_{tab}.html", context)
 
 
@@ -42,6 +43,20 @@ def chart_data(request: SignedInRequest, uuid: UUID, form: Form) -> HttpResponse
         form,
         found.name,
         lambda window: guest_charts(found, window),
+        lambda window: guest_events(found, request.user, window),
+    )
+
+
+@require_safe
+@allow(Permission.VIEW)
+def cpu_chart_data(request: SignedInRequest, uuid: UUID, form: Form) -> HttpResponse:
+    """The charts of its CPU part in figures."""
+    found = _guest(request, uuid)
+    return answer(
+        request.GET,
+        form,
+        f"{found.name}-cpu",
+        lambda window: cpu_charts(found, request.user, window),
         lambda window: guest_events(found, request.user, window),
     )
 
@@ -77,8 +92,11 @@ def tags(request: SignedInRequest, uuid: UUID) -> HttpResponse:
     return render(request, "domains/guest_overview.html", context, status=400)
 
 
-def _panel(request: HttpRequest, guest: Domain) -> Panel:
+def _panel(request: SignedInRequest, guest: Domain, tab: str = "overview") -> Panel:
     window = chosen_window(request.GET)
+    if tab == "cpu":
+        address = reverse("guest-cpu-charts", args=[guest.pk, "json"]).removesuffix(".json")
+        return Panel(address, window, cpu_charts(guest, request.user, window))
     address = reverse("guest-charts", args=[guest.pk, "json"]).removesuffix(".json")
     return Panel(address, window, guest_charts(guest, window))
 

@@ -10,7 +10,7 @@ from django.db.models import Q
 from hosts.models import Host, HostEvent
 from vmdash.jobs.models import Job
 from vmdash.jobs.timeline import job_events
-from vmdash.metrics.charts import Chart, Event, Line
+from vmdash.metrics.charts import Chart, Event, Line, in_own_colors
 from vmdash.metrics.panel import MOST_EVENTS
 from vmdash.metrics.query import labels, rate
 from vmdash.metrics.ranges import Window
@@ -24,7 +24,7 @@ _TONES = {Host.State.UNREACHABLE: "bad", Host.State.REFUSED: "bad"}
 def host_charts(host: Host, window: Window) -> list[Chart]:
     charts = _charts(labels(host=host.name), window, live=True, memory_bytes=host.memory_kib * 1024)
     if len(host.cells) > 1:
-        charts.insert(3, _cells(labels(host=host.name), window))
+        charts[3:3] = [_cell_cpus(labels(host=host.name), window), _cells(labels(host=host.name), window)]
     return charts
 
 
@@ -78,7 +78,6 @@ def _charts(only: str, window: Window, *, live: bool, memory_bytes: int) -> list
         what: [f"sum({level(f'vmdash_host_{what}_{way}_bytes_per_second')})" for way in ways]
         for what, ways in traffic.items()
     }
-    lost = f"100 * sum({growth('vmdash_host_steal_seconds_total')}) / sum({growth('vmdash_host_vcpu_seconds_total')})"
     return [
         Chart(
             "cpu",
@@ -96,8 +95,9 @@ def _charts(only: str, window: Window, *, live: bool, memory_bytes: int) -> list
             "steal",
             "Steal",
             "percent",
-            (Line("guests wait for a CPU", lost, "--steal", live=key("steal")),),
+            (Line("guests wait for a CPU", _steal(only, window), "--steal", live=key("steal")),),
             note="of their vCPUs' time",
+            spread=(Line("all guests", _steal(only, window.finest), "--steal"),),
         ),
         Chart(
             "memory",
@@ -133,17 +133,46 @@ def _charts(only: str, window: Window, *, live: bool, memory_bytes: int) -> list
     ]
 
 
+def _steal(only: str, window: Window) -> str:
+    def growth(what: str) -> str:
+        return rate(f"{window.prefix}vmdash_host_{what}_seconds_total{only}", window.over)
+
+    return f"(100 * sum({growth('steal')}) / sum({growth('vcpu')}))"
+
+
 def _cells(only: str, window: Window) -> Chart:
     def level(kind: str) -> str:
         metric = f"{window.prefix}libvirt_node_cell_memory_{kind}_bytes{only}"
         return f"sum by (cell) (avg_over_time({metric}[{window.over}]))"
 
+    taken = f"100 * ({level('total')} - {level('free')}) / {level('total')}"
     return Chart(
         "cells",
         "Memory of the NUMA cells",
         "percent",
-        (Line("cell {}", f"100 * ({level('total')} - {level('free')}) / {level('total')}", "--mem", by="cell"),),
+        (Line("", taken, "--mem", by="cell", fold=in_own_colors("cell {}")),),
         note="taken, with cache",
+        top=100,
+    )
+
+
+CELLS_EVERY_S = 30
+"""So often CPUs of cells, and where vCPUs are, are read; some readings are needed for a figure."""
+
+
+def _cell_cpus(only: str, window: Window) -> Chart:
+    over = f"{max(window.over_s, 4 * CELLS_EVERY_S)}s"
+
+    def growth(more: str = "") -> str:
+        return f"sum by (cell) ({rate(f'{window.prefix}libvirt_node_cell_cpu_seconds_total{_and(only, more)}', over)})"
+
+    busy = 'mode=~"user|system"'
+    return Chart(
+        "cell_cpus",
+        "CPUs of the NUMA cells",
+        "percent",
+        (Line("", f"(100 * {growth(busy)} / {growth()})", "--cpu", by="cell", fold=in_own_colors("cell {}")),),
+        note="used",
         top=100,
     )
 

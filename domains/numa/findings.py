@@ -10,10 +10,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vmdash.formats import percent
 from vmdash.virt import cpuset
 from vmdash.virt.xml.placement import Placement
 
 LOCAL_DISTANCE = 10
+BUSY_PERCENT, IDLE_PERCENT = 85, 40
+"""CPUs of one cell are so busy, and those of another at most so."""
+FULL_PERCENT, ROOMY_PERCENT = 5, 40
+"""Of the memory of one cell at most so much is free, and of another's so much."""
+MOST_HELD = 4
+"""Guests that are named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,8 @@ class Kind(StrEnum):
     """vCPUs are kept, or run, away from the cells that the memory must come from."""
     SPREAD = "spread"
     """vCPUs run in several cells although one has room for all of it."""
+    UNEVEN = "uneven"
+    """One cell of a host is busy or full while another has much to spare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +58,72 @@ class Finding:
     kind: Kind
     headline: str
     advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class CellLoad:
+    """How a cell does: `cpu` is used, percent of its CPUs; None where that is not told. `held` are the names of guests
+    that are kept there by their pinning or memory policy."""
+
+    number: int
+    cpu: float | None
+    free_kib: int
+    total_kib: int
+    held: tuple[str, ...] = ()
+
+    @property
+    def free(self) -> float | None:
+        """Percent of its memory."""
+        return 100 * self.free_kib / self.total_kib if self.total_kib else None
+
+
+def uneven(loads: Sequence[CellLoad]) -> list[Finding]:
+    """Cells of one host out of balance: at most one finding about CPUs and one about memory."""
+    return [found for found in (_uneven_cpus(loads), _uneven_memory(loads)) if found]
+
+
+def _uneven_cpus(loads: Sequence[CellLoad]) -> Finding | None:
+    known = [(load.cpu, load) for load in loads if load.cpu is not None]
+    if len(known) < 2:
+        return None
+    (least, idle), (most, busy) = min(known, key=lambda one: one[0]), max(known, key=lambda one: one[0])
+    if most < BUSY_PERCENT or least > IDLE_PERCENT:
+        return None
+    headline = (
+        f"The CPUs of cell {busy.number} are {percent(most)} busy, those of cell {idle.number} only {percent(least)}."
+    )
+    if not busy.held:
+        advice = "The host's scheduler is free to even that out."
+    else:
+        advice = f"Place some of what is kept there in cell {idle.number}."
+    return Finding(Kind.UNEVEN, headline, f"{_held(busy)} {advice}")
+
+
+def _uneven_memory(loads: Sequence[CellLoad]) -> Finding | None:
+    known = [(load.free, load) for load in loads if load.free is not None]
+    if len(known) < 2:
+        return None
+    (least, full), (most, roomy) = min(known, key=lambda one: one[0]), max(known, key=lambda one: one[0])
+    if least > FULL_PERCENT or most < ROOMY_PERCENT:
+        return None
+    headline = (
+        f"Of the memory of cell {full.number} only {percent(least)} is free, of that of cell {roomy.number} "
+        f"{percent(most)}."
+    )
+    return Finding(
+        Kind.UNEVEN,
+        headline,
+        f"New memory of what runs in cell {full.number} then comes from farther away, unless cached files give way: "
+        f"libvirt counts these as used. {_held(full)}",
+    )
+
+
+def _held(load: CellLoad) -> str:
+    if not load.held:
+        return f"No guest is kept in cell {load.number} by its pinning or memory policy."
+    more = f" and {len(load.held) - MOST_HELD} more" if len(load.held) > MOST_HELD else ""
+    verb = "is" if len(load.held) == 1 else "are"
+    return f"Kept in cell {load.number} {verb} {', '.join(load.held[:MOST_HELD])}{more}."
 
 
 def cell_of(cells: Sequence[Cell], cpu: int) -> int | None:

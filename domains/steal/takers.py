@@ -75,7 +75,7 @@ def loss_of(user: User | AnonymousUser, guest: Domain, tick: Tick | None) -> Los
 def named_loss(user: User | AnonymousUser, guest: Domain, blame: Blame) -> Loss:
     by = [(uuid, percent) for uuid, percent in blame["by"] if percent >= LEAST_PERCENT]
     names = names_of(user, [uuid for uuid, _ in by])
-    takers = [Taker(*_called(guest, uuid, names), percent) for uuid, percent in by]
+    takers = [Taker(*called(guest, uuid, names), percent) for uuid, percent in by]
     return Loss(blame["lost"], _together(takers), blame["sure"])
 
 
@@ -85,7 +85,8 @@ def names_of(user: User | AnonymousUser, uuids: Iterable[str]) -> dict[str, str]
     return {str(pk): name for pk, name in found}
 
 
-def _called(guest: Domain, uuid: str, names: dict[str, str]) -> tuple[str, str]:
+def called(guest: Domain, uuid: str, names: dict[str, str]) -> tuple[str, str]:
+    """In words, and the UUID of the page to show."""
     if not uuid:
         return f"other work of {guest.host.name}", ""
     if uuid == str(guest.pk):

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django import template
 
+from domains.models import Domain
+from domains.numa.findings import Cell, CellLoad, Finding, uneven
 from domains.numa.selectors import Misplaced, VcpuShown, cells_of, finding_of, vcpus_on
 from vmdash.live.messages import CellSample
 
@@ -55,6 +57,8 @@ class ShownCells:
     unplaced: Sequence[VcpuShown]
     """vCPUs of which it is not known where they are."""
     misplaced: Sequence[Misplaced]
+    uneven: Sequence[Finding]
+    """Of the host itself."""
 
 
 @register.simple_tag(takes_context=True)
@@ -85,4 +89,16 @@ def numa_of(context: dict[str, Any], page: HostPage) -> ShownCells | None:
         ],
         unplaced=by_cpu.get(None, []),
         misplaced=[Misplaced(guest, found) for guest in guests.values() if (found := finding_of(guest, tick))],
+        uneven=uneven([_load(cell, samples[cell.number], guests.values()) for cell in cells if cell.number in samples]),
     )
+
+
+def _load(cell: Cell, sample: CellSample, guests: Iterable[Domain]) -> CellLoad:
+    held = tuple(guest.name for guest in guests if _is_held(guest, cell))
+    return CellLoad(cell.number, sample["cpu"], sample["mem_free"], sample["mem_total"], held)
+
+
+def _is_held(guest: Domain, cell: Cell) -> bool:
+    """Nothing of it may go elsewhere: all of its pins, or its memory policy, are within the cell."""
+    pinned = [cpu for cpus in guest.vcpu_pins.values() for cpu in cpus]
+    return guest.numa_cells == [cell.number] or (bool(pinned) and set(pinned) <= set(cell.cpus))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domains.models import Domain
+from hosts.timeline import CELLS_EVERY_S
 from vmdash.metrics.charts import Chart, Line
 from vmdash.metrics.query import labels, rate
 from vmdash.metrics.ranges import Window
@@ -13,7 +14,7 @@ MOST_VCPUS = 16
 
 
 def guest_charts(guest: Domain, window: Window) -> list[Chart]:
-    source = _Source(labels(uuid=str(guest.pk)), window)
+    source = Source(labels(uuid=str(guest.pk)), window)
     limits = throttles(guest.xml)
     return [
         _cpu(source),
@@ -28,11 +29,12 @@ def guest_charts(guest: Domain, window: Window) -> list[Chart]:
     ]
 
 
-class _Source:
+class Source:
     """Expressions over one guest. One that moved has series of several hosts: the newest counts, or all together."""
 
     def __init__(self, only: str, window: Window) -> None:
         self._only, self._over, self._prefix = only, window.over, window.prefix
+        self._seldom = f"{max(window.over_s, 3 * CELLS_EVERY_S)}s"
 
     def _counter(self, metric: str) -> str:
         return rate(f"{self._prefix}libvirt_domain_{metric}{self._only}", self._over)
@@ -43,11 +45,19 @@ class _Source:
     def rate_by(self, label: str, metric: str) -> str:
         return f"sum by ({label}) ({self._counter(metric)})"
 
+    def rate_of(self, series: str, *, by: str) -> str:
+        """Of a counter of ours, whose name does not begin as libvirt's do."""
+        return f"sum by ({by}) ({rate(f'{self._prefix}{series}{self._only}', self._over)})"
+
+    def seen(self, series: str, *, by: str) -> str:
+        """The mean of a figure of ours that is looked at seldom."""
+        return f"sum by ({by}) (avg_over_time({self._prefix}{series}{self._only}[{self._seldom}]))"
+
     def level(self, metric: str) -> str:
         return f"max(avg_over_time({self._prefix}libvirt_domain_{metric}{self._only}[{self._over}]))"
 
 
-def _cpu(source: _Source) -> Chart:
+def _cpu(source: Source) -> Chart:
     vcpus = source.level("info_virtual_cpus")
     return Chart(
         "cpu",
@@ -63,7 +73,7 @@ def _cpu(source: _Source) -> Chart:
     )
 
 
-def _vcpus(source: _Source, guest: Domain) -> Chart:
+def _vcpus(source: Source, guest: Domain) -> Chart:
     used, lost = "vcpu_time_seconds_total", "vcpu_delay_seconds_total"
     if guest.max_vcpus <= MOST_VCPUS:
         return Chart(
@@ -90,7 +100,7 @@ def _vcpus(source: _Source, guest: Domain) -> Chart:
     )
 
 
-def _memory(source: _Source, guest: Domain) -> Chart:
+def _memory(source: Source, guest: Domain) -> Chart:
     used = f"({source.level('memory_stats_available_bytes')} - {source.level('memory_stats_usable_bytes')})"
     return Chart(
         "memory",
@@ -105,7 +115,7 @@ def _memory(source: _Source, guest: Domain) -> Chart:
     )
 
 
-def _swap(source: _Source) -> Chart:
+def _swap(source: Source) -> Chart:
     return Chart(
         "swap",
         "Swap inside the guest",
@@ -118,7 +128,7 @@ def _swap(source: _Source) -> Chart:
     )
 
 
-def _disk_bytes(source: _Source, limits: list[Throttle]) -> Chart:
+def _disk_bytes(source: Source, limits: list[Throttle]) -> Chart:
     return Chart(
         "disk",
         "Disks",
@@ -131,7 +141,7 @@ def _disk_bytes(source: _Source, limits: list[Throttle]) -> Chart:
     )
 
 
-def _disk_operations(source: _Source, limits: list[Throttle]) -> Chart:
+def _disk_operations(source: Source, limits: list[Throttle]) -> Chart:
     return Chart(
         "operations",
         "Disk operations",
@@ -145,7 +155,7 @@ def _disk_operations(source: _Source, limits: list[Throttle]) -> Chart:
     )
 
 
-def _disk_latency(source: _Source) -> Chart:
+def _disk_latency(source: Source) -> Chart:
     def latency(what: str) -> str:
         spent = source.rate_by("target_device", f"block_stats_{what}_time_seconds_total")
         return f"({spent} / ({source.rate_by('target_device', f'block_stats_{what}_requests_total')} > 0))"
@@ -162,7 +172,7 @@ def _disk_latency(source: _Source) -> Chart:
     )
 
 
-def _network(source: _Source) -> Chart:
+def _network(source: Source) -> Chart:
     return Chart(
         "network",
         "Network",
@@ -174,7 +184,7 @@ def _network(source: _Source) -> Chart:
     )
 
 
-def _losses(source: _Source) -> Chart:
+def _losses(source: Source) -> Chart:
     def lost(way: str) -> str:
         errors = source.rate(f"interface_stats_{way}_errors_total")
         return f"({source.rate(f'interface_stats_{way}_drops_total')} + {errors})"

@@ -37,13 +37,26 @@ def guest_events(guest: Domain, user: User, window: Window) -> list[Event]:
 
 
 def _event(change: GuestEvent) -> Event:
+    tone = ""
+    match change.kind:
+        case GuestEvent.Kind.MOVED:
+            tone = "busy"
+        case GuestEvent.Kind.GONE:
+            tone = "warn"
+        case GuestEvent.Kind.STATE:
+            tone = _TONES.get(DomainState(change.state), "")
+    return Event(change.at, words_of(change), tone)
+
+
+def words_of(change: GuestEvent) -> str:
+    """What changed, after the guest's name."""
     state = DomainState(change.state)
     match change.kind:
         case GuestEvent.Kind.MOVED:
-            return Event(change.at, f"moved to {change.host_name}", "busy")
+            return f"moved to {change.host_name}"
         case GuestEvent.Kind.SEEN:
-            return Event(change.at, f"seen on {change.host_name}: {state.label}")
+            return f"seen on {change.host_name}: {state.label}"
         case GuestEvent.Kind.GONE:
-            return Event(change.at, "defined nowhere any more", "warn")
+            return "defined nowhere any more"
     when = "" if change.witnessed else ", at this time at the latest"
-    return Event(change.at, f"{state.label}{when}", _TONES.get(state, ""))
+    return f"{state.label}{when}"

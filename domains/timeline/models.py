@@ -33,6 +33,7 @@ class GuestEvent(models.Model):
         indexes = [
             models.Index(fields=["uuid", "at"], name="events_of_guest"),
             models.Index(fields=["at"], name="guest_events_by_time"),
+            models.Index(fields=["at"], condition=models.Q(kind="gone"), name="guests_that_went"),
         ]
 
     def __str__(self) -> str:

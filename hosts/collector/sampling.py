@@ -37,6 +37,8 @@ _TRAFFIC: tuple[tuple[Literal["rd", "wr", "rx", "tx"], str, str], ...] = (
 """Figures over all disks and cards, and the counters they are made of."""
 _WORST = 5
 _WORST_PERCENT = 1.0
+_RECORD_PLACES_S = 20
+"""Those of guests that lose CPU time are looked at more often than is worth recording."""
 
 
 class History(Protocol):
@@ -48,6 +50,12 @@ class History(Protocol):
 
     def sums(self, host: str, at_ms: int, sums: HostSums, cells: Sequence[MemoryUse]) -> None:
         """Over the guests of a host; and the memory of its NUMA cells."""
+
+    def cells(self, host: str, at_ms: int, times: Sequence[CpuTimes]) -> None:
+        """CPU time of each NUMA cell of a host that has several."""
+
+    def placed(self, host: str, at_ms: int, guest: GuestStats, cells: Mapping[int, int]) -> None:
+        """How many vCPUs of a guest were seen in each NUMA cell of its host."""
 
     def taken(self, host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> None:
         """CPU time that the guest lost, by the UUID of the guest that took it."""
@@ -75,6 +83,8 @@ class _Figures:
     slow_at: float = 0
     rates: CpuRates | None = None
     places: dict[str, int | None] | None = None
+    placed_at: float = 0
+    """When that was recorded last (monotonic)."""
     vcpus: int = 0
 
     @property
@@ -186,6 +196,15 @@ class Sampler:
                 self._contention.place(guest.uuid, places)
                 if known := self._guests.get(guest.uuid):
                     known.places = {str(number): cpu for number, cpu in places.items()}
+                    self._record_cells(known, places)
+
+    def _record_cells(self, guest: _Figures, places: Mapping[int, int | None]) -> None:
+        cells, now = self._try("NUMA cells", self._connection.node.cells) or (), time.monotonic()
+        is_due = now - guest.placed_at >= _RECORD_PLACES_S
+        if len(cells) > 1 and is_due and guest.fast and any(cpu is not None for cpu in places.values()):
+            guest.placed_at = now
+            seen = {cell.number: sum(cpu in cell.cpus for cpu in places.values()) for cell in cells}
+            self._history.placed(self._connection.name, int(time.time() * 1000), guest.fast, seen)
 
     def cells(self) -> bool:
         """Read how the NUMA cells do. Whether there are several: then it matters where vCPUs are, also while none of
@@ -197,6 +216,8 @@ class Sampler:
         memory = self._try("memory statistics", node.memory_stats)
         before, times = self._node.cell_times, {cell.number: cell for cell in cpu.cells} if cpu else {}
         self._node.cell_times = times
+        if times:
+            self._history.cells(self._connection.name, int(time.time() * 1000), list(times.values()))
         self._node.cells = [
             {
                 "cell": cell.number,

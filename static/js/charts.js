@@ -9,6 +9,7 @@ import { ChartData } from "./chart-data.js";
 import { showEvents } from "./chart-events.js";
 import { Plot } from "./chart-plot.js";
 import { savePicture } from "./chart-png.js";
+import { showSpread } from "./chart-spread.js";
 import { UNITS } from "./chart-units.js";
 import { live } from "./live.js";
 
@@ -74,7 +75,10 @@ export function startCharts() {
     showNote(body.note);
     data.clear();
     for (const [key, spec] of Object.entries(body.charts)) data.set(key, new ChartData(body.at, spec));
-    for (const box of boxes) showLimits(box, body.charts[box.dataset.chart]);
+    for (const box of boxes) {
+      showLimits(box, body.charts[box.dataset.chart]);
+      showSpread(box, body.charts[box.dataset.chart]);
+    }
     draw();
     showEvents(place.querySelector("[data-events]"), body);
   }
@@ -94,6 +98,7 @@ export function startCharts() {
     for (const [key, spec] of Object.entries(more.charts)) {
       if (!data.get(key).merge(more.at, spec)) return load();
     }
+    for (const box of boxes) showSpread(box, more.charts[box.dataset.chart]);
     body.at = data.values().next().value.at;
     const known = new Set(body.events.map((event) => event.url || event.text + event.at));
     const later = more.events.filter((event) => !known.has(event.url || event.text + event.at));

@@ -10,6 +10,9 @@ import { refresher } from "./refresh.js";
 
 const host = Number(document.getElementById("host").dataset.host);
 const charts = startCharts();
+const CELLS_MS = 15_000; // they are looked at every half minute
+const refreshCells = refresher(["cells"]);
+let cellsAt = Date.now();
 const refresh = refresher(["host", "trouble", "maintenance", "facts", "cells", "guests", "resources", "jobs"]);
 
 function showGuest(row, sample, tick) {
@@ -33,6 +36,9 @@ live.on("tick", (tick) => {
     if (row) showGuest(row, sample, tick);
   }
   showAges();
+  if (Date.now() - cellsAt < CELLS_MS || !document.querySelector("#cells .cpu-map")) return;
+  cellsAt = Date.now();
+  refreshCells();
 });
 live.on("host", (message) => {
   if (message.host === host) refresh();

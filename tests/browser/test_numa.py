@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.polling import poll
 from tests.product import Product
 from vmdash.lab.qemu_host import QemuHost
 
@@ -32,6 +33,12 @@ def _pinned_to(host: QemuHost) -> str:
     return host.virsh("vcpupin", GUEST, "--vcpu", "0", "--live").split()[-1]
 
 
+def _seen_in_cell_1(page: Page) -> bool:
+    """The charts of its CPU part tell it."""
+    lines = page.request.get(page.url.replace("/cpu/", "/cpu-charts.json")).json()["charts"]["places"]["lines"]
+    return [line["label"] for line in lines if any(line["values"])] == ["cell 1"]
+
+
 def test_wrong_pinning_is_found_and_put_right(sign_in: SignIn, product: Product, kvm3: QemuHost) -> None:
     page = sign_in("operator")
     page.goto(f"{product.url}/hosts/kvm3/")
@@ -39,6 +46,7 @@ def test_wrong_pinning_is_found_and_put_right(sign_in: SignIn, product: Product,
     page.locator("#cells .note").get_by_role("link", name=GUEST).click()
 
     expect(page.locator("#cpu")).to_contain_text(WRONG)
+    poll(lambda: _seen_in_cell_1(page), A_MINUTE_MS / 1000, "the cell that it runs in, over time")
     page.get_by_role("link", name="Put it right…").click()
     expect(page.locator("main")).to_contain_text("vCPU 0 on CPU 0; emulator on CPU 0; memory from cell 0 (strict)")
     page.get_by_role("button", name="Place it so").click()

@@ -10,13 +10,13 @@ import orjson
 import pytest
 
 from hosts.collector import sampling
-from hosts.collector.sampling import Round, Sampler
+from hosts.collector.sampling import History, Round, Sampler
 from vmdash.live.messages import Tick
 from vmdash.virt import stats
 from vmdash.virt.connection import HostConnection
 from vmdash.virt.errors import CallUnsupported
 from vmdash.virt.guest import Guest
-from vmdash.virt.node import CpuTimes, MemoryUse, NodeCpuStats, NodeMemoryStats
+from vmdash.virt.node import CpuTimes, MemoryUse, NodeCpuStats, NodeMemoryStats, NumaCell
 from vmdash.virt.stats import GuestStats
 
 S = 1_000_000_000
@@ -45,8 +45,8 @@ class FakeHost:
         self.supported = True
         self.history: list[tuple[Any, ...]] = []
         self.sums: list[tuple[Any, ...]] = []
-        node = SimpleNamespace(cpu_stats=self._cpu_stats, memory_stats=self._memory_stats)
-        connection = cast(HostConnection, SimpleNamespace(name="kvm1", node=node))
+        self._node = SimpleNamespace(cpu_stats=self._cpu_stats, memory_stats=self._memory_stats)
+        connection = cast(HostConnection, SimpleNamespace(name="kvm1", node=self._node))
         history = SimpleNamespace(
             guest=lambda *told: self.history.append(told),
             node=lambda *told: self.history.append(told),
@@ -56,6 +56,14 @@ class FakeHost:
         monkeypatch.setattr(sampling, "time", SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now))
         monkeypatch.setattr(stats, "fast", lambda _: self._told(self.guests))
         monkeypatch.setattr(stats, "slow", lambda _, guests: self.rest)
+
+    def with_cells(self, *cells: NumaCell) -> list[tuple[Any, ...]]:
+        """It has these; the result is what is recorded of where vCPUs were seen."""
+        placed: list[tuple[Any, ...]] = []
+        connection = SimpleNamespace(name="kvm1", node=SimpleNamespace(**vars(self._node), cells=lambda: cells))
+        history = SimpleNamespace(placed=lambda *told: placed.append(told))
+        self.sampler = Sampler(cast(HostConnection, connection), 7, cast(History, history))
+        return placed
 
     def _told(self, answer: Any) -> Any:
         if not self.supported:
@@ -204,3 +212,17 @@ def test_steal_and_traffic_of_all_guests_are_added_up(monkeypatch: pytest.Monkey
 
 def disk(read: int) -> dict[str, object]:
     return {"block.count": 1, "block.0.name": "vda", "block.0.rd.bytes": read}
+
+
+def test_the_cells_that_vcpus_were_seen_in_are_recorded_but_not_at_every_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = FakeHost(monkeypatch)
+    placed = host.with_cells(NumaCell(0, (0, 1), 0, ()), NumaCell(1, (2, 3), 0, ()))
+    vcpus = [SimpleNamespace(number=number, cpu=cpu) for number, cpu in enumerate((0, 1, 2, None))]
+    guest = cast(Guest, SimpleNamespace(uuid="a", vcpus=lambda: vcpus))
+    host.fast(reading("a", vcpus=4))
+    for _ in range(2):
+        host.sampler.place([guest])
+    assert [(told[0], told[2].uuid, told[3]) for told in placed] == [("kvm1", "a", {0: 2, 1: 1})]
+    host.now += 30
+    host.sampler.place([guest])
+    assert len(placed) == 2

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from domains.numa.findings import Cell, GuestPlaces, Kind, find, proposal
+import pytest
+
+from domains.numa.findings import Cell, CellLoad, GuestPlaces, Kind, find, proposal, uneven
 from vmdash.virt.xml.placement import Placement
 
 GIB = 2**20
@@ -78,3 +80,30 @@ def test_on_a_host_with_one_cell_there_is_nothing_to_find() -> None:
 
 def test_a_policy_that_names_cells_the_host_does_not_have_is_not_judged() -> None:
     assert find(guest(cells=[7], places={0: 0}), CELLS) is None
+
+
+def test_cells_out_of_balance_are_explained() -> None:
+    busy, idle = CellLoad(0, 94, 500, 1000, ("web1", "db1")), CellLoad(1, 12, 500, 1000)
+    [found] = uneven([busy, idle])
+    assert found.headline == "The CPUs of cell 0 are 94 % busy, those of cell 1 only 12 %."
+    assert found.advice == "Kept in cell 0 are web1, db1. Place some of what is kept there in cell 1."
+
+
+def test_memory_of_one_cell_that_is_full_while_another_is_not_is_found() -> None:
+    [found] = uneven([CellLoad(0, None, 30, 1000), CellLoad(1, None, 700, 1000)])
+    assert found.headline == "Of the memory of cell 0 only 3 % is free, of that of cell 1 70 %."
+    assert "No guest is kept in cell 0 by its pinning or memory policy." in found.advice
+
+
+@pytest.mark.parametrize(
+    "loads",
+    [
+        [CellLoad(0, 94, 500, 1000), CellLoad(1, 80, 500, 1000)],
+        [CellLoad(0, 70, 500, 1000), CellLoad(1, 2, 500, 1000)],
+        [CellLoad(0, None, 0, 0), CellLoad(1, None, 0, 0)],
+        [CellLoad(0, 99, 10, 1000)],
+        [],
+    ],
+)
+def test_cells_that_all_have_much_or_little_are_in_balance(loads: list[CellLoad]) -> None:
+    assert uneven(loads) == []

@@ -118,3 +118,17 @@ def test_a_guest_without_a_policy_has_memory_nobody_knows_where(viewer_client: C
     text = page(viewer_client, "guest-tab", guest.pk, "cpu")
     assert "its memory may be in any cell, and libvirt does not tell where" in text
     assert "Nothing is known to be wrong." in text
+
+
+def test_the_host_s_page_says_that_its_cells_are_out_of_balance(viewer_client: Client, wrong: Domain) -> None:
+    DomainFactory.create(name="held1", host=wrong.host, numa_cells=[1])
+    write_tick(
+        wrong.host,
+        cells=[
+            {"cell": 0, "cpu": 3.0, "mem_free": 600, "mem_total": 1000},
+            {"cell": 1, "cpu": 97.0, "mem_free": 500, "mem_total": 1000},
+        ],
+    )
+    text = page(viewer_client, "host", "kvm3")
+    assert "The CPUs of cell 1 are 97 % busy, those of cell 0 only 3 %." in text
+    assert "Kept in cell 1 are cache1, held1." in text

@@ -9,8 +9,9 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 from pytest_django import Settings
 
-from domains.models import Domain
-from tests.factories import DomainFactory, JobFactory
+from domains.models import Domain, GuestEvent
+from hosts.models import HostEvent
+from tests.factories import DomainFactory, HostFactory, JobFactory
 from vmdash.access.audit import record
 from vmdash.access.models import AuditEntry
 from vmdash.celery import app
@@ -62,3 +63,25 @@ def test_the_scheduler_asks_for_it_daily() -> None:
     entry = app.conf.beat_schedule["clean-up"]
     assert entry["schedule"] == 24 * 3600
     assert entry["task"] in app.tasks
+
+
+def test_of_old_events_the_last_of_each_stays_unless_it_is_gone(settings: Settings) -> None:
+    settings.EVENT_RETENTION_DAYS = 10
+    now, host = timezone.now(), HostFactory.create()
+
+    def happened(guest: Domain, days: int, kind: str, state: str) -> None:
+        GuestEvent.objects.create(
+            uuid=guest.pk, name=guest.name, at=now - timedelta(days=days), kind=kind, host_name=host.name, state=state
+        )
+
+    here, gone = DomainFactory.create(host=host), DomainFactory.create(host=host)
+    for days, kind, state in ((30, "seen", "running"), (20, "state", "paused"), (5, "state", "running")):
+        happened(here, days, kind, state)
+    happened(gone, 20, "seen", "running")
+    happened(gone, 15, "gone", "shut_off")
+    for days, state in ((30, "up"), (20, "unreachable"), (5, "up")):
+        HostEvent.objects.create(host=host, at=now - timedelta(days=days), state=state)
+    cleanup.clean_up()
+    kept = GuestEvent.objects.order_by("at").values_list("uuid", "state")
+    assert list(kept) == [(here.pk, "paused"), (here.pk, "running")]
+    assert list(HostEvent.objects.order_by("at").values_list("state", flat=True)) == ["unreachable", "up"]

@@ -124,3 +124,21 @@ def test_connections_and_jobs_are_on_the_time_axis(victoria_metrics: str, operat
     states = ["kvm1 does not answer", "kvm1 is connected"]
     assert texts("/hosts/kvm1/charts.json") == [*states, "Start web1", "Drain kvm1"]
     assert texts("/charts.json") == [*states, "Drain kvm1"]
+
+
+def test_the_cpus_of_each_numa_cell(victoria_metrics: str, viewer_client: Client) -> None:
+    cell = {"cpus": [0], "memory_kib": 1024, "distances": []}
+    HostFactory.create(name="celled", cells=[{"id": 0, **cell}, {"id": 1, **cell}])
+    end = int(time.time())
+    lines = [
+        f'libvirt_node_cell_cpu_seconds_total{{host="celled",cell="{number}",mode="{mode}"}} {seconds * share} '
+        f"{(end - 1800 + seconds) * 1000}"
+        for seconds in range(0, 1800, 30)
+        for number, busy in ((0, 0.9), (1, 0.2))
+        for mode, share in (("user", busy), ("idle", 1 - busy))
+    ]
+    httpx.post(f"{victoria_metrics}/api/v1/import/prometheus", content="\n".join((*lines, "")))
+    httpx.get(f"{victoria_metrics}/internal/force_flush")
+    for number, percent in ((0, 90), (1, 20)):
+        values = recorded(viewer_client, "/hosts/celled/charts.json", "cell_cpus", f"cell {number}")
+        assert values[-1] == pytest.approx(percent, abs=1)

@@ -78,6 +78,8 @@ async def test_sums_cells_pools_and_the_coarse_copy_arrive(victoria_metrics: str
     pool = PoolFacts("p-1", "default", "dir", PoolState.RUNNING, True, True, 100, 40, 60, "/images")
     writer.pool("five", at_ms, pool)
     writer.pool("five", at_ms, replace(pool, name="off", capacity_bytes=0))
+    writer.cells("five", at_ms, [CpuTimes(1, 3 * 10**9, 0, 5 * 10**9, 0)])
+    writer.placed("five", at_ms, CPU, {0: 2, 1: 0})
     writer.guest("five", at_ms, CPU, REST)
 
     async with running(writer):
@@ -88,6 +90,9 @@ async def test_sums_cells_pools_and_the_coarse_copy_arrive(victoria_metrics: str
     assert found["vmdash_host_block_read_bytes_per_second"] == 7
     assert "vmdash_host_block_write_bytes_per_second" not in found
     assert found["libvirt_node_cell_memory_free_bytes"] == 2048
+    seen = await values('vmdash_domain_cell_vcpus{host="five"}')
+    assert {labels["cell"]: value for labels, value in seen} == {"0": 2, "1": 0}
+    assert [value for _, value in await values('libvirt_node_cell_cpu_seconds_total{host="five",mode="idle"}')] == [5]
     assert [labels["pool"] for labels, _ in await values('libvirt_pool_info_available_bytes{host="five"}')] == [
         "default"
     ]

@@ -40,8 +40,11 @@ def clean_up() -> None:
     still_there = Exists(Snapshot.objects.filter(domain=OuterRef("domain"), name=OuterRef("snapshot_name")))
     _remove(ScheduledSnapshot.objects.filter(~still_there, due_at__lt=now - timedelta(days=SCHEDULED_DAYS)))
     too_old = now - timedelta(days=settings.EVENT_RETENTION_DAYS)
-    _remove(GuestEvent.objects.filter(at__lt=too_old))
-    _remove(HostEvent.objects.filter(at__lt=too_old))
+    # The last before that time stays, since it tells what was so from then on.
+    later = GuestEvent.objects.filter(uuid=OuterRef("uuid"), at__lt=too_old, at__gt=OuterRef("at"))
+    _remove(GuestEvent.objects.filter(Q(Exists(later)) | Q(kind=GuestEvent.Kind.GONE), at__lt=too_old))
+    of_host = HostEvent.objects.filter(host=OuterRef("host"), at__lt=too_old, at__gt=OuterRef("at"))
+    _remove(HostEvent.objects.filter(Exists(of_host), at__lt=too_old))
     log.info("Cleaned up: %d guests that were gone, %d old jobs", guests, jobs)
 
 

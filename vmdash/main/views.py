@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
+from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -16,7 +17,10 @@ from hosts.timeline import fleet_charts, fleet_events
 from vmdash.access.audit import record
 from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission, can
+from vmdash.exceptions import InvalidInput
 from vmdash.main.fleet import fleet as fleet_of
+from vmdash.main.moments import Slider, slider_of
+from vmdash.main.past import fleet_then
 from vmdash.main.refusals import note_refusal
 from vmdash.metrics.panel import Form, Panel, answer, chosen_window
 
@@ -24,13 +28,18 @@ from vmdash.metrics.panel import Form, Panel, answer, chosen_window
 @require_safe
 @allow(Permission.VIEW)
 def fleet(request: SignedInRequest) -> HttpResponse:
-    """Every host as a tile; `?site=NAME` shows those of one site."""
+    """Every host as a tile; `?site=NAME` shows those of one site, `?at=MOMENT` shows it as it was then."""
     site, hosts = _site(request)
+    slider = _slider(request, site)
+    if slider.at is not None:
+        past = fleet_then(request.user, slider.moment, hosts, site=site)
+        return render(request, "main/past.html", {"past": past, "slider": slider, "site": site})
     window = chosen_window(request.GET)
     address = reverse("fleet-charts", args=["json"]).removesuffix(".json")
     context = {
         "panel": Panel(address, window, fleet_charts(hosts, window, all_of_them=not site), site),
         "fleet": fleet_of(request.user, site=site),
+        "slider": slider,
         "site": site,
         "site_query": f'site:"{site}"',
         "may_add_hosts": can(request.user, Permission.MANAGE_HOSTS),
@@ -55,11 +64,18 @@ def fleet_chart_data(request: SignedInRequest, form: Form) -> HttpResponse:
 def _site(request: SignedInRequest) -> tuple[str, list[Host]]:
     """The site that is asked for, or none, and its hosts."""
     site = request.GET.get("site", "")
-    hosts = Host.objects.visible_to(request.user).only("name")
+    hosts = Host.objects.visible_to(request.user).select_related("site").only("name", "site__name")
     found = list(hosts.filter(site__name=site) if site else hosts)
     if site and not found:
         raise Http404(f"There is no site {site[:60]!r}.")
     return site, found
+
+
+def _slider(request: SignedInRequest, site: str) -> Slider:
+    try:
+        return slider_of(request.GET, site=site)
+    except InvalidInput as error:
+        raise BadRequest(str(error)) from error
 
 
 class SignIn(LoginView):

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import cycle
 from typing import Any, Literal
 
 from vmdash.metrics.query import Asked, Series, read
@@ -40,6 +41,8 @@ class Line:
     scale: float = 1
     is_mark: bool = False
     """It says how much there is, rather than how much is used: not filled, never stacked."""
+    fold: Callable[[Mapping[str, Series]], list[Drawn]] | None = None
+    """With `by`: makes the lines out of all values of the label, where a line for each would not do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class Chart:
     """Where the axis ends; None: above the highest value."""
     limits: tuple[tuple[str, float], ...] = ()
     """Drawn across: what it is, and where."""
+    spread: tuple[Line, ...] = ()
+    """Of these, shares of 100, it is said below how they are spread over the range; made for `Window.finest`."""
 
     @property
     def is_live(self) -> bool:
@@ -83,6 +88,22 @@ class Drawn:
     values: Series
 
 
+EACH = ("--cpu", "--steal", "--mem", "--disk", "--net", "--warn", "--accent", "--faint")
+
+
+def in_own_colors(label: str) -> Callable[[Mapping[str, Series]], list[Drawn]]:
+    """For `Line.fold`: a line for each value of the label, each in another colour; for things that are few."""
+
+    def fold(series: Mapping[str, Series]) -> list[Drawn]:
+        ordered = sorted(series, key=lambda value: (len(value), value))
+        return [
+            Drawn(Line(label.format(value), "", color), label.format(value), series[value])
+            for value, color in zip(ordered, cycle(EACH), strict=False)
+        ]
+
+    return fold
+
+
 def drawn(charts: Sequence[Chart], window: Window) -> list[tuple[Chart, list[Drawn]]]:
     """The charts with their values; a line of which nothing is known has none. One request to the store.
 
@@ -97,7 +118,9 @@ def drawn(charts: Sequence[Chart], window: Window) -> list[tuple[Chart, list[Dra
         lines = []
         for n, line in _lines(chart):
             name = f"{c}_{n}"
-            if line.by:
+            if line.fold:
+                lines += line.fold({value: series for (key, value), series in found.items() if key == name})
+            elif line.by:
                 values = sorted(value for key, value in found if key == name)
                 values.sort(key=lambda value: (len(value), value))
                 lines += [Drawn(line, line.label.format(value), found[name, value]) for value in values]
@@ -111,7 +134,9 @@ def _lines(chart: Chart) -> Iterator[tuple[int, Line]]:
     return enumerate(chart.lines)
 
 
-def as_json(charts: Sequence[tuple[Chart, list[Drawn]]], window: Window, events: Sequence[Event]) -> dict[str, Any]:
+def as_json(
+    charts: Sequence[tuple[Chart, list[Drawn]]], window: Window, events: Sequence[Event], spreads: Mapping[str, Any]
+) -> dict[str, Any]:
     """What static/js/charts.js draws. Times are Unix seconds."""
     return {
         "range": window.key,
@@ -124,6 +149,7 @@ def as_json(charts: Sequence[tuple[Chart, list[Drawn]]], window: Window, events:
                 "stacked": chart.stacked,
                 "top": chart.top,
                 "limits": chart.limits,
+                "spread": spreads.get(chart.key),
                 "lines": [
                     {
                         "label": each.label,

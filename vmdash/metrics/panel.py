@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlencode
 
 from django.core.exceptions import BadRequest
@@ -14,6 +14,7 @@ from django.http import HttpResponse, JsonResponse
 from vmdash.exceptions import InvalidInput, Unavailable
 from vmdash.metrics.charts import Chart, Event, as_csv, as_json, drawn
 from vmdash.metrics.ranges import SPANS, Span, Window, window_of
+from vmdash.metrics.spread import spreads_of
 from vmdash.metrics.trouble import history_trouble
 
 log = logging.getLogger(__name__)
@@ -74,7 +75,9 @@ def answer(
     if form == "json" and (after := asked.get("after", "")):
         if not (after.isascii() and after.isdecimal() and len(after) <= 12):
             raise BadRequest("After which point? Write its time in Unix seconds.")
-        window = window.after(int(after))
+        whole, window = window, window.after(int(after))
+    else:
+        whole = window
     try:
         found = drawn(charts(window), window)
     except Unavailable as error:
@@ -83,12 +86,22 @@ def answer(
     if form == "json":
         trouble = history_trouble()
         note = trouble.of_charts if trouble else ""
-        return JsonResponse(as_json(found, window, events(window)) | {"note": note})
+        spreads = _spreads(charts(whole), whole)
+        return JsonResponse(as_json(found, window, events(window), spreads) | {"note": note})
     return HttpResponse(
         as_csv(found, window),
         content_type="text/csv; charset=utf-8",
         headers={"Content-Disposition": f'attachment; filename="{_safe(name)}-{window.key or "chosen"}.csv"'},
     )
+
+
+def _spreads(charts: Sequence[Chart], window: Window) -> dict[str, Any]:
+    """Charts do not wait for them in vain: a year of a large fleet may take too long."""
+    try:
+        return spreads_of(charts, window)
+    except Unavailable as error:
+        log.warning("%s %s", error.message, error.detail)
+        return {}
 
 
 def _safe(name: str) -> str:

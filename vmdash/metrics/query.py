@@ -64,6 +64,23 @@ def values_at(expression: str, at_s: int, label: str, *, timeout_s: float = TIME
     return {name: value for name, value in values if math.isfinite(value)}
 
 
+def labelled_at(
+    asked: Mapping[str, str], at_s: int, *, timeout_s: float = TIMEOUT_S
+) -> list[tuple[str, dict[str, str], float]]:
+    """Several PromQL expressions at one moment (Unix seconds): for each series the name of its expression, its labels
+    and its value. One request.
+
+    Raises:
+        Unavailable: the store does not answer, or not in time.
+    """
+    together = " or ".join(
+        f'label_replace({expression}, "series", "{name}", "", "")' for name, expression in asked.items()
+    )
+    found = _request("query", {"query": together, "time": str(at_s), "nocache": "1"}, timeout_s)
+    values = ((each["metric"], float(each["value"][1])) for each in found)
+    return [(labels["series"], labels, value) for labels, value in values if math.isfinite(value)]
+
+
 def values_between(
     expression: str, grid: range, label: str, *, timeout_s: float = TIMEOUT_S
 ) -> dict[str, list[tuple[int, float]]]:

@@ -82,6 +82,15 @@ class Window:
         return self.end_s - self.start_s <= _FINE_S
 
     @property
+    def finest(self) -> Window:
+        """The same time in the smallest steps worth reading: what is rare is lost in the means of long ones."""
+        if self.is_fine:
+            step = 15 if self.end_s - self.start_s <= 2 * HOUR_S else 60
+        else:
+            step = EVERY_MS // 1000 if self.end_s - self.start_s <= 40 * DAY_S else HOUR_S
+        return replace(self, step_s=min(step, self.step_s))
+
+    @property
     def prefix(self) -> str:
         """What the names of the series to read begin with."""
         return "" if self.is_fine else PREFIX
@@ -89,8 +98,12 @@ class Window:
     @property
     def over(self) -> str:
         """What each point sums up, in PromQL: the step, or some readings. A longer gap stays a gap."""
+        return f"{self.over_s}s"
+
+    @property
+    def over_s(self) -> int:
         several = max(60, 4 * settings.SLOW_INTERVAL_S)
-        return f"{max(self.step_s, several if self.is_fine else max(several, 2 * EVERY_MS // 1000))}s"
+        return max(self.step_s, several if self.is_fine else max(several, 2 * EVERY_MS // 1000))
 
 
 def window_of(asked: Mapping[str, str]) -> Window:

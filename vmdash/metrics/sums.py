@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from vmdash.metrics.lines import escape
-from vmdash.virt.node import MemoryUse
+from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.pool import PoolFacts
+from vmdash.virt.stats import GuestStats
 
 
 @dataclass(slots=True)
@@ -53,6 +54,35 @@ def cell_lines(host: str, at_ms: int, cells: Iterable[MemoryUse]) -> list[str]:
             "libvirt_node_cell",
             {"host": host, "cell": str(cell.number)},
             {"memory_total_bytes": cell.total_kib * 1024, "memory_free_bytes": cell.free_kib * 1024},
+            at_ms,
+        )
+    ]
+
+
+def cell_cpu_lines(host: str, at_ms: int, cells: Iterable[CpuTimes]) -> list[str]:
+    """Of a host with several cells, whose CPUs are read one by one anyway."""
+    return [
+        line
+        for cell in cells
+        for mode in ("user", "system", "idle", "iowait")
+        for line in _lines(
+            "libvirt_node_cell",
+            {"host": host, "cell": str(cell.number), "mode": mode},
+            {"cpu_seconds_total": getattr(cell, f"{mode}_ns") / 1e9},
+            at_ms,
+        )
+    ]
+
+
+def placed_lines(host: str, at_ms: int, guest: GuestStats, cells: Mapping[int, int]) -> list[str]:
+    """How many of a guest's vCPUs were seen in each cell. vmdash's own."""
+    return [
+        line
+        for cell, vcpus in cells.items()
+        for line in _lines(
+            "vmdash_domain",
+            {"host": host, "domain": guest.name, "uuid": guest.uuid, "cell": str(cell)},
+            {"cell_vcpus": vcpus},
             at_ms,
         )
     ]

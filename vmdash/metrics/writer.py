@@ -22,7 +22,7 @@ from django.conf import settings
 from vmdash.metrics.coarse import Coarse
 from vmdash.metrics.lines import WRITE_PATH, guest_lines, node_lines, taken_lines
 from vmdash.metrics.spool import Spool
-from vmdash.metrics.sums import HostSums, cell_lines, pool_lines, sum_lines
+from vmdash.metrics.sums import HostSums, cell_cpu_lines, cell_lines, placed_lines, pool_lines, sum_lines
 from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.pool import PoolFacts
 from vmdash.virt.stats import GuestStats
@@ -89,8 +89,16 @@ class HistoryWriter:
         if lines := pool_lines(host, at_ms, pool):
             self._add(lines)
 
+    def cells(self, host: str, at_ms: int, times: Sequence[CpuTimes]) -> None:
+        self._add(self._coarse.with_copy(f"cells of {host}", at_ms, cell_cpu_lines(host, at_ms, times)))
+
+    def placed(self, host: str, at_ms: int, guest: GuestStats, cells: Mapping[int, int]) -> None:
+        lines = placed_lines(host, at_ms, guest, cells)
+        self._add(self._coarse.with_copy(f"cells of {guest.uuid}", at_ms, lines))
+
     def taken(self, host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> None:
-        self._add(taken_lines(host, at_ms, guest, seconds))
+        lines = taken_lines(host, at_ms, guest, seconds)
+        self._add(self._coarse.with_copy(f"taken from {guest.uuid}", at_ms, lines))
 
     def held(self) -> Held:
         since = [at for at in (self._spool.since, self._away_since) if at is not None]

@@ -1,0 +1,77 @@
+"""Hosts as they were at a moment that is remembered: their connection, and their figures out of the history store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.db.models import OuterRef, Subquery
+
+from hosts.models import Host, HostEvent
+from vmdash.metrics.query import labelled_at
+
+
+@dataclass(slots=True)
+class FiguresThen:
+    """Of one host, over the last minute or two before a moment; percent. None: not recorded."""
+
+    cpu: float | None = None
+    steal: float | None = None
+    memory: float | None = None
+    vcpus: float | None = None
+    """Of active guests."""
+
+
+def over_s() -> int:
+    """How far back figures of a moment reach: four readings. What is older than that is not told as of then."""
+    return max(60, 4 * settings.SLOW_INTERVAL_S)
+
+
+def connections_then(hosts: Sequence[Host], at: datetime) -> dict[int, HostEvent]:
+    """The last change of each host's connection until a moment, by the host's id. One query."""
+    newest = HostEvent.objects.filter(host=OuterRef("pk"), at__lte=at).order_by("-at", "-id").values("pk")[:1]
+    about = Host.objects.filter(pk__in=[host.pk for host in hosts]).order_by()
+    events = HostEvent.objects.filter(pk__in=about.annotate(event=Subquery(newest)).values("event"))
+    return {event.host_id: event for event in events}
+
+
+def figures_then(at_s: int) -> dict[str, FiguresThen]:
+    """By the host's name; those of which nothing was recorded are missing. One request to the history store.
+
+    Raises:
+        Unavailable: the store does not answer.
+    """
+    over = f"[{over_s()}s]"
+
+    def level(metric: str) -> str:
+        return f"sum by (host) (last_over_time({metric}{over}))"
+
+    def growth(metric: str) -> str:
+        return f"sum by (host) (rate({metric}{over}))"
+
+    cpu = "libvirt_node_cpu_seconds_total"
+    total = level("libvirt_node_memory_total_bytes")
+    spare = " - ".join(f"({level(f'libvirt_node_memory_{kind}_bytes')} or 0 * {total})" for kind in _SPARE)
+    lost, passed = growth("vmdash_host_steal_seconds_total"), growth("vmdash_host_vcpu_seconds_total")
+    asked = {
+        "up": level("libvirt_up"),
+        "cpu": f"""(100 * {growth(cpu + '{mode=~"user|system"}')} / {growth(cpu)})""",
+        "steal": f"(100 * {lost} / {passed})",
+        "memory": f"(100 * ({total} - {level('libvirt_node_memory_free_bytes')} - {spare}) / {total})",
+        "vcpus": level("vmdash_host_vcpus"),
+    }
+    found: dict[str, FiguresThen] = {}
+    for name, labels, value in labelled_at(asked, at_s):
+        figures = found.setdefault(labels.get("host", ""), FiguresThen())
+        if name != "up":
+            setattr(figures, name, value)
+    return found
+
+
+def first_event_at() -> datetime | None:
+    return HostEvent.objects.order_by("at").values_list("at", flat=True).first()
+
+
+_SPARE = ("buffers", "cached")

@@ -1,0 +1,332 @@
+"""The fleet as it was at a moment that is kept."""
+
+from __future__ import annotations
+
+import re
+import time
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import pytest
+from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
+
+from domains.models import Domain, DomainQuerySet, DomainState, GuestEvent
+from hosts.models import Host, HostEvent
+from tests.factories import DomainFactory, HostFactory, SiteFactory
+from tests.polling import poll
+from tests.queries import queries_of
+from vmdash.access.models import User
+from vmdash.access.roles import Permission
+from vmdash.main import past as past_module
+from vmdash.main.past import Past, Tile, fleet_then
+
+pytestmark = pytest.mark.django_db
+
+NOW = int(time.time()) // 60 * 60
+MORNING, EVENING = NOW - 86_400, NOW - 40_000
+
+
+def moment(at_s: int) -> datetime:
+    return datetime.fromtimestamp(at_s, UTC)
+
+
+def event(guest: Domain, at_s: int, kind: str, host: Host, state: str = "running") -> None:
+    GuestEvent.objects.create(
+        uuid=guest.pk, name=guest.name, at=moment(at_s), kind=kind, host_name=host.name, state=state
+    )
+
+
+def text(client: Client, **query: Any) -> str:
+    """What the page says, without markup."""
+    response = client.get("/", query)
+    assert response.status_code == 200
+    return re.sub(r"(<[^>]*>|\s)+", " ", response.content.decode())
+
+
+def then(user: User, at_s: int, site: str = "") -> Past:
+    hosts = Host.objects.visible_to(user).select_related("site")
+    return fleet_then(user, moment(at_s), list(hosts.filter(site__name=site) if site else hosts), site=site)
+
+
+def tile(past: Past, name: str) -> Tile:
+    [found] = [tile for _, tiles in past.sites for tile in tiles if tile.name == name]
+    return found
+
+
+def names(past: Past, host: str) -> list[tuple[str, str]]:
+    return [(guest.name, guest.state) for guest in tile(past, host).guests]
+
+
+@pytest.fixture
+def hosts(db: None) -> tuple[Host, Host]:
+    """Two, both connected since two days ago. Their names are new, since the history store is shared."""
+    found = [HostFactory.create(name=f"kvm-{uuid.uuid4().hex[:8]}") for _ in range(2)]
+    for host in found:
+        HostEvent.objects.create(host=host, at=moment(NOW - 2 * 86_400), state="up")
+    return found[0], found[1]
+
+
+@pytest.fixture
+def guest(hosts: tuple[Host, Host]) -> Domain:
+    """It was on the first host in the morning, and moved to the second one, where it is now, paused."""
+    one, two = hosts
+    found = DomainFactory.create(name="web1", host=two, state=DomainState.PAUSED)
+    event(found, NOW - 2 * 86_400, "seen", one)
+    event(found, EVENING - 100, "moved", two)
+    event(found, NOW - 3600, "state", two, "paused")
+    return found
+
+
+def record(url: str, guest: Domain, host: Host, until_s: int, steal: float) -> None:
+    """Three minutes of a guest that loses so much (a share), alone on a host of which half is busy."""
+    lines = []
+    for step in range(19):
+        seconds, at = step * 10, (until_s - 180 + step * 10) * 1000
+        only, vcpu = f'host="{host.name}"', f'host="{host.name}",domain="{guest.name}",uuid="{guest.pk}",vcpu='
+        lines += [
+            f"libvirt_up{{{only}}} 1 {at}",
+            f'libvirt_node_cpu_seconds_total{{{only},mode="user"}} {seconds * 4} {at}',
+            f'libvirt_node_cpu_seconds_total{{{only},mode="idle"}} {seconds * 4} {at}',
+            f"libvirt_node_memory_total_bytes{{{only}}} 1000 {at}",
+            f"libvirt_node_memory_free_bytes{{{only}}} 250 {at}",
+            f"vmdash_host_vcpus{{{only}}} 2 {at}",
+            f"vmdash_host_steal_seconds_total{{{only}}} {seconds * steal * 2} {at}",
+            f"vmdash_host_vcpu_seconds_total{{{only}}} {seconds * 2} {at}",
+            f'libvirt_domain_vcpu_delay_seconds_total{{{vcpu}"0"}} {seconds * steal * 2} {at}',
+            f'libvirt_domain_vcpu_delay_seconds_total{{{vcpu}"1"}} 0 {at}',
+        ]
+    httpx.post(f"{url}/api/v1/import/prometheus", content="\n".join((*lines, ""))).raise_for_status()
+    httpx.get(f"{url}/internal/force_flush").raise_for_status()
+
+
+def test_two_moments_show_state_place_and_steal_as_they_were(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User, viewer_client: Client
+) -> None:
+    one, two = hosts
+    record(victoria_metrics, guest, one, MORNING, 0.31)
+    record(victoria_metrics, guest, two, EVENING, 0.04)
+
+    def steal_at(at_s: int) -> float | None:
+        return then(viewer, at_s).steal.get(guest.pk)
+
+    poll(lambda: steal_at(MORNING) and steal_at(EVENING), 20, "the figures")
+    morning, evening = then(viewer, MORNING), then(viewer, EVENING)
+    assert steal_at(MORNING) == pytest.approx(31, abs=0.5)
+    assert steal_at(EVENING) == pytest.approx(4, abs=0.5)
+    assert (names(morning, one.name), names(morning, two.name)) == ([("web1", "running")], [])
+    assert (names(evening, one.name), names(evening, two.name)) == ([], [("web1", "running")])
+    figures = tile(morning, one.name).figures
+    assert figures
+    assert figures.cpu == pytest.approx(50)
+    assert figures.memory == pytest.approx(75)
+    assert tile(morning, two.name).figures is None  # nobody recorded it then
+    assert [loss.guest.name for loss in morning.worst] == ["web1"]
+    assert morning.mean_steal == pytest.approx(31, abs=0.5)
+
+    page = text(viewer_client, at=MORNING)
+    assert "This is the past" in page
+    assert "web1 : running, lost 31 % of its CPU time" in page
+    assert "Back to now" in page
+    assert "No figures of this moment" in page  # of the other host
+    assert "moved to" in text(viewer_client, at=EVENING)
+
+
+def test_a_value_that_is_old_is_not_shown_as_of_then(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User
+) -> None:
+    record(victoria_metrics, guest, hosts[0], MORNING, 0.2)
+    poll(lambda: then(viewer, MORNING).steal, 20, "the figures")
+    later = then(viewer, MORNING + 600)
+    assert later.steal == {}
+    assert later.without_figures
+    assert names(later, hosts[0].name) == [("web1", "running")]
+
+
+def test_without_the_history_store_states_and_places_are_there(
+    hosts: tuple[Host, Host], guest: Domain, viewer_client: Client, settings: Settings
+) -> None:
+    settings.TSDB_URL = "http://127.0.0.1:9"
+    page = text(viewer_client, at=MORNING)
+    assert "The history store does not answer. States and places are there, steal, CPU and memory are not." in page
+    assert "web1 : running" in page
+
+
+def test_a_host_that_was_away_says_so_and_its_guests_are_as_last_known(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User, viewer_client: Client
+) -> None:
+    HostEvent.objects.create(host=hosts[0], at=moment(MORNING - 600), state="unreachable", reason="No route.")
+    HostEvent.objects.create(host=hosts[0], at=moment(MORNING + 600), state="up")
+    assert tile(then(viewer, MORNING), hosts[0].name).was_away
+    assert not tile(then(viewer, MORNING + 700), hosts[0].name).was_away
+    assert "does not answer since" in text(viewer_client, at=MORNING)
+
+
+def test_before_the_first_record_the_page_says_that_nothing_is_known(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer_client: Client
+) -> None:
+    page = text(viewer_client, at=NOW - 30 * 86_400)
+    assert "Nothing was recorded then What is kept begins on" in page
+
+
+def test_a_fleet_without_any_record_says_so(victoria_metrics: str, viewer_client: Client) -> None:
+    HostFactory.create()
+    assert "States and places are recorded from the first round over a host on." in text(viewer_client, at=NOW - 60)
+    assert "Nothing has been recorded yet." in text(viewer_client)
+
+
+def test_hosts_that_were_not_known_yet_are_named_apart(
+    victoria_metrics: str, hosts: tuple[Host, Host], viewer_client: Client
+) -> None:
+    HostFactory.create(name="newcomer")
+    assert "Not recorded then: newcomer." in text(viewer_client, at=MORNING)
+
+
+def test_there_are_no_actions_in_the_past(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, administrator_client: Client
+) -> None:
+    page = administrator_client.get("/", {"at": MORNING}).content.decode()
+    main = page[page.index("<main") : page.index("</main>")]
+    assert 'method="post"' not in main
+    assert "<button" not in main.replace('<button class="btn" type="submit">Show</button>', "")
+
+
+@pytest.mark.parametrize(
+    ("person", "status"),
+    [
+        ("anonymous", 302),
+        ("nobody", 403),
+        ("viewer", 200),
+        ("helpdesk", 200),
+        ("operator", 200),
+        ("administrator", 200),
+    ],
+)
+def test_who_may_look_back(victoria_metrics: str, person: str, status: int, request: pytest.FixtureRequest) -> None:
+    client = request.getfixturevalue({"helpdesk": "help_desk"}.get(person, person) + "_client")
+    assert client.get("/", {"at": MORNING}).status_code == status
+
+
+@pytest.mark.parametrize("at", ["", "yesterday", "-5", "1e9", "99999999999", "2026-13-01T00:00", "2999-01-01T00:00"])
+def test_what_is_no_time_or_is_still_to_come_is_refused(viewer_client: Client, at: str) -> None:
+    assert viewer_client.get("/", {"at": at}).status_code == 400
+
+
+def test_a_range_that_does_not_exist_is_refused(viewer_client: Client) -> None:
+    assert viewer_client.get("/", {"at": str(MORNING), "over": "decade"}).status_code == 400
+
+
+def test_a_time_is_also_taken_as_the_field_writes_it(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer_client: Client, settings: Settings
+) -> None:
+    settings.TIME_ZONE = "Asia/Tokyo"
+    with timezone.override("Asia/Tokyo"):
+        local = timezone.localtime(moment(MORNING)).strftime("%Y-%m-%dT%H:%M:%S")
+        page = viewer_client.get("/", {"at": local}).content.decode()
+    assert f'value="{MORNING}"' in page
+    assert f'value="{local}"' in page
+
+
+def limit_to(monkeypatch: pytest.MonkeyPatch, guests: set[str], whole_hosts: set[str]) -> None:
+    """As grants on single guests and hosts would: these guests, and everything on these hosts."""
+    everything = DomainQuerySet.visible_to
+
+    def visible_to(self: DomainQuerySet, user: User) -> DomainQuerySet:
+        return everything(self, user).filter(name__in=guests)
+
+    def can(user: User, permission: Permission, obj: Host | None = None) -> bool:
+        return obj is not None and obj.name in whole_hosts
+
+    monkeypatch.setattr(DomainQuerySet, "visible_to", visible_to)
+    monkeypatch.setattr(past_module, "can", can)
+
+
+def test_guests_of_others_are_never_seen(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User, viewer_client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    secret = DomainFactory.create(name="secret1", host=hosts[0])
+    event(secret, NOW - 2 * 86_400, "seen", hosts[0])
+    event(secret, EVENING - 60, "state", hosts[0], "crashed")
+    record(victoria_metrics, secret, hosts[0], MORNING, 0.5)
+    poll(lambda: then(viewer, MORNING).steal, 20, "the figures")
+    limit_to(monkeypatch, {"web1"}, set())
+    for at in (MORNING, EVENING):
+        assert "secret1" not in viewer_client.get("/", {"at": at}).content.decode()
+        assert "web1" in viewer_client.get("/", {"at": at}).content.decode()
+
+
+def test_guests_that_are_gone_are_seen_by_those_who_see_the_whole_host(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone = DomainFactory.create(name="gone1", host=hosts[0], gone_at=moment(EVENING))
+    event(gone, NOW - 2 * 86_400, "seen", hosts[0])
+    event(gone, EVENING, "gone", hosts[0])
+    gone.delete()  # the events outlive its row
+    assert ("gone1", "running") in names(then(viewer, MORNING), hosts[0].name)
+    assert ("gone1", "running") not in names(then(viewer, EVENING + 1), hosts[0].name)
+    limit_to(monkeypatch, {"web1"}, {hosts[1].name})
+    assert names(then(viewer, MORNING), hosts[0].name) == [("web1", "running")]
+    limit_to(monkeypatch, {"web1"}, {hosts[0].name})
+    assert names(then(viewer, MORNING), hosts[0].name) == [("gone1", "running"), ("web1", "running")]
+
+
+def test_a_guest_keeps_its_place_on_a_host_that_was_removed(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User, viewer_client: Client
+) -> None:
+    name = hosts[0].name
+    Host.objects.filter(pk=hosts[0].pk).delete()
+    assert names(then(viewer, MORNING), name) == [("web1", "running")]
+    assert "There is no such host any more." in text(viewer_client, at=MORNING)
+
+
+def test_the_name_of_a_host_that_one_may_not_see_is_not_told(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User
+) -> None:
+    past = fleet_then(viewer, moment(MORNING), [hosts[1]])
+    assert names(past, "") == [("web1", "running")]
+    assert hosts[0].name not in {tile.name for _, tiles in past.sites for tile in tiles}
+
+
+def test_a_site_shows_its_own_hosts_alone(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer_client: Client
+) -> None:
+    hosts[1].site = SiteFactory.create(name="Lyon")
+    hosts[1].save()
+    page = viewer_client.get("/", {"at": str(EVENING), "site": "Lyon"}).content.decode()
+    assert "web1" in page
+    assert hosts[0].name not in page
+    assert "?site=Lyon&amp;over=" in page
+
+
+def test_a_large_fleet_takes_no_more_queries(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User
+) -> None:
+    few = queries_of(lambda: then(viewer, MORNING))
+    for number in range(30):
+        event(DomainFactory.create(name=f"more{number}", host=hosts[0]), NOW - 2 * 86_400, "seen", hosts[0])
+    assert queries_of(lambda: then(viewer, MORNING)) == few
+    assert len(tile(then(viewer, MORNING), hosts[0].name).guests) == 31
+
+
+def test_the_slider_stands_at_the_moment_and_ends_now(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer_client: Client
+) -> None:
+    page = viewer_client.get("/", {"at": str(EVENING), "over": "day"}).content.decode()
+    slider = re.search(r'<input type="range"[^>]*min="(\d+)" max="(\d+)" step="(\d+)" value="(\d+)"', page)
+    assert slider
+    least, most, step, value = map(int, slider.groups())
+    assert value == EVENING
+    assert (value - least) % step == 0
+    assert 0 <= time.time() - most < 60
+    assert f"?over=day&amp;at={EVENING - 3600}" in page
+    assert f"?over=day&amp;at={EVENING + 86_400}" not in page  # still to come
+
+
+def test_the_page_of_now_has_the_slider_too(viewer_client: Client, hosts: tuple[Host, Host]) -> None:
+    page = viewer_client.get("/").content.decode()
+    assert 'aria-label="Look back"' in page
+    assert "This is the past" not in page
