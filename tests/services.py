@@ -56,6 +56,11 @@ class Server:
         if self._ended():
             raise RuntimeError(f"{type(self).__name__} did not start: {(self.directory / 'log').read_text()}")
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def _ended(self) -> bool:
         return self._process is None or self._process.poll() is not None
 
