@@ -56,13 +56,14 @@ class Round:
 
 @dataclass(slots=True)
 class _Figures:
-    """One guest: the newest reading of each tier with its time (monotonic), and the figures made of it."""
+    """One guest: what was read last in each tier, with its time (monotonic), and the figures made of it."""
 
     name: str
     sample: GuestSample
     fast: GuestStats | None = None
     fast_at: float = 0
-    slow: GuestStats | None = None
+    traffic: tuple[int | None, ...] | None = None
+    """The counters of `_TRAFFIC`. Of the slow tier nothing else is kept: there is much in it, and of every guest."""
     slow_at: float = 0
     steal_cores: float | None = None
     vcpus: int = 0
@@ -214,14 +215,15 @@ def _update_cpu(guest: _Figures, after: GuestStats, now: float) -> None:
 
 
 def _update_rest(guest: _Figures, after: GuestStats, now: float, at_ms: int) -> None:
-    before, elapsed_s = guest.slow, now - guest.slow_at
-    guest.slow, guest.slow_at = after, now
+    traffic = tuple(after.total(kind, counter) for _, kind, counter in _TRAFFIC)
+    before, elapsed_s = guest.traffic or (None,) * len(traffic), now - guest.slow_at
+    guest.traffic, guest.slow_at = traffic, now
     sample, balloon = guest.sample, after.balloon
     sample["mem"] = _used_kib(balloon) if balloon else None
     sample["rss"] = balloon.rss_kib if balloon else None
     sample["slow_at"] = at_ms
-    for key, kind, counter in _TRAFFIC:
-        bytes_per_s = rates.rate(before.total(kind, counter), after.total(kind, counter), elapsed_s) if before else None
+    for (key, _, _), earlier, later in zip(_TRAFFIC, before, traffic, strict=True):
+        bytes_per_s = rates.rate(earlier, later, elapsed_s)
         sample[key] = None if bytes_per_s is None else round(bytes_per_s)
 
 

@@ -96,7 +96,7 @@ async def test_only_the_newest_is_kept_when_the_store_stays_away(
 
     kept = [block.decode() for block in writer._waiting]
     assert 1 <= len(kept) < 100
-    assert 'host="kvm99"' in kept[-1]
+    assert "host=kvm99" in kept[-1]
 
 
 def _said(caplog: pytest.LogCaptureFixture, words: str):  # type: ignore[no-untyped-def]

@@ -1,7 +1,7 @@
 """Sends raw counters to the history store, in batches, and never waits for it.
 
 While the store is away the newest lines wait in memory, up to a limit; what is older is dropped, and the log says so.
-Source: https://docs.victoriametrics.com, "/api/v1/import/prometheus".
+See `lines` for the format.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import httpx
 from django.conf import settings
 
-from vmdash.metrics.lines import guest_lines, node_lines
+from vmdash.metrics.lines import WRITE_PATH, guest_lines, node_lines
 from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.stats import GuestStats
 
@@ -67,7 +67,7 @@ class HistoryWriter:
                 batch.append(self._waiting.popleft())
                 size += len(batch[-1])
             try:
-                answer = await store.post("/api/v1/import/prometheus", content=b"".join(batch))
+                answer = await store.post(WRITE_PATH, content=b"".join(batch))
                 if answer.status_code == httpx.codes.BAD_REQUEST:  # it would be refused again
                     log.error("The history store refused %d readings: %.200s", len(batch), answer.text)
                     continue

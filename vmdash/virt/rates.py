@@ -7,7 +7,7 @@ negative one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # only the shapes: this module must load without libvirt
     from vmdash.virt.stats import BlockStats, GuestStats, InterfaceStats
@@ -15,8 +15,7 @@ if TYPE_CHECKING:  # only the shapes: this module must load without libvirt
 _NS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class VcpuRates:
+class VcpuRates(NamedTuple):
     """Fractions of the interval, 0 to 1.
 
     ``steal``: it could have run but had no CPU; None where the host does not tell.
@@ -27,8 +26,7 @@ class VcpuRates:
     steal: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class CpuRates:
+class CpuRates(NamedTuple):
     """``cores_used`` in CPUs (2.0: two of the host's CPUs busy for it); ``steal_…`` as fractions of one vCPU's time.
 
     ``steal_cores`` is the sum over the vCPUs, in CPUs. Steal is None where no vCPU tells it.

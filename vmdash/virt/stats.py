@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import libvirt
 
@@ -29,8 +30,7 @@ _FLAGS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class VcpuStats:
+class VcpuStats(NamedTuple):
     """``delay_ns`` (libvirt ≥ 7.2): runnable, but waiting for a CPU, which the guest sees as steal.
 
     ``wait_ns``: waiting for I/O.
@@ -44,8 +44,7 @@ class VcpuStats:
     halted: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class BalloonStats:
+class BalloonStats(NamedTuple):
     """Memory in KiB. ``rss_kib``: what the host holds for it; ``unused`` and ``available``: as the guest sees it."""
 
     current_kib: int | None
@@ -166,20 +165,16 @@ class GuestStats:
 
     def total(self, kind: str, counter: str) -> int | None:
         """A counter summed over all devices of a kind, such as "block" and "rd.bytes"; None when no device tells it."""
-        get = self.raw.get
-        told = [get(f"{kind}.{n}.{counter}") for n in range(get(f"{kind}.count", 0))]
+        told = map(self.raw.get, _device_keys(kind, counter, self.raw.get(f"{kind}.count", 0)))
         known = [value for value in told if value is not None]
         return sum(known) if known else None
 
     def _read_vcpus(self) -> Iterator[VcpuStats]:
         get = self.raw.get
         for n in range(self.raw.get("vcpu.maximum", 0)):  # numbers may have gaps: vCPUs can be unplugged
-            at = f"vcpu.{n}."
-            state = get(at + "state")
+            state, time_ns, delay_ns, wait_ns, halted = map(get, _vcpu_keys(n))
             if state is not None:
-                yield VcpuStats(
-                    n, state, get(at + "time"), get(at + "delay"), get(at + "wait"), get(at + "halted")
-                )  # fmt: skip
+                yield VcpuStats(n, state, time_ns, delay_ns, wait_ns, halted)
 
     def _block(self, at: str) -> BlockStats:
         get = self.raw.get
@@ -212,6 +207,16 @@ class GuestStats:
             tx_errors=get(at + "tx.errs"),
             tx_drops=get(at + "tx.drop"),
         )
+
+
+@cache  # these names are wanted thousands of times a second
+def _vcpu_keys(number: int) -> tuple[str, ...]:
+    return tuple(f"vcpu.{number}.{counter}" for counter in ("state", "time", "delay", "wait", "halted"))
+
+
+@cache
+def _device_keys(kind: str, counter: str, count: int) -> tuple[str, ...]:
+    return tuple(f"{kind}.{n}.{counter}" for n in range(count))
 
 
 def fast(connection: HostConnection) -> list[GuestStats]:
