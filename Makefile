@@ -27,13 +27,10 @@ run: setup ## vmdash for real use: your own hosts
 	@$(BIN)/python manage.py run
 
 # --- testing --------------------------------------------------------------------------------------
-.PHONY: test test-survival check
+.PHONY: test check
 test: setup-tests ## all tests: those that need no fleet on PostgreSQL, then all on SQLite
 	@$(ROOT) env VMDASH_TEST_DATABASE=postgresql $(BIN)/python -m pytest -q -m "not lab and not browser"
-	@$(ROOT) $(BIN)/python -m pytest -m "not survival"
-
-test-survival: setup-tests ## jobs whose worker, libvirtd, Redis or database dies at random moments
-	@$(ROOT) $(BIN)/python -m pytest -m survival
+	@$(ROOT) $(BIN)/python -m pytest
 
 check: setup-tests ## style, types, import rules, migrations, templates, JavaScript
 	$(BIN)/ruff check $(CODE)

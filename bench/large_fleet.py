@@ -151,6 +151,9 @@ def ticks() -> Iterator[Tick]:
                 "slow_at": now,
             },
             "guests": guests,
+            "blames": {},
+            "cells": [],
+            "places": {},
         }
 
 

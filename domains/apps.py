@@ -12,6 +12,7 @@ class DomainsConfig(AppConfig):
         from domains.disk_uses import guests_disks
         from domains.draining import job as draining_job  # noqa: F401  (declares its job kinds)
         from domains.migration import check_job, job  # noqa: F401  (declare their job kinds)
+        from domains.numa import job as placing  # noqa: F401  (declares its job kind)
         from domains.snapshots import kinds  # noqa: F401  (declares its job kinds)
         from storage import uses
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hosts.collector.inventory import SeenAgent, SeenDefinition
+from vmdash.virt import cpuset
 from vmdash.virt.guest import GuestFacts
 from vmdash.virt.xml.domain import Disk, DomainDefinition, Graphics, Interface
 
@@ -38,6 +39,7 @@ def definition_columns(seen: SeenDefinition) -> Columns:
         "graphics": [_graphics(graphics) for graphics in live.graphics],
         "has_serial": any(console.kind in ("serial", "console") for console in live.consoles),
         "numa_cells": _numa_cells(live),
+        "vcpu_pins": _pins(live),
         "security_label": next((label.label for label in live.security_labels if label.label), ""),
         "xml": seen.xml,
     }
@@ -84,14 +86,10 @@ def _graphics(graphics: Graphics) -> Columns:
 
 
 def _numa_cells(definition: DomainDefinition) -> list[int]:
-    """The cells of a nodeset such as "0-1,4"; libvirt also allows "^3" to leave one out."""
-    if definition.numatune is None:
-        return []
-    cells: set[int] = set()
-    for part in definition.numatune.nodeset.split(","):
-        first, _, last = part.strip().removeprefix("^").partition("-")
-        if not first.isdecimal():
-            continue
-        listed = range(int(first), int(last if last.isdecimal() else first) + 1)
-        cells = cells.difference(listed) if part.strip().startswith("^") else cells.union(listed)
-    return sorted(cells)
+    """The cells of its memory policy."""
+    return cpuset.parse(definition.numatune.nodeset) if definition.numatune else []
+
+
+def _pins(definition: DomainDefinition) -> dict[str, list[int]]:
+    """CPUs by vCPU, for those that are pinned."""
+    return {str(number): cpuset.parse(cpus) for number, cpus in definition.vcpu_pins}

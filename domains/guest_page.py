@@ -11,8 +11,10 @@ from domains.actions import ActionChoice, possible
 from domains.figures import is_fresh, sample_of
 from domains.migration.page import Running, moves_of, running_move
 from domains.models import Domain, Migration
+from domains.numa.selectors import NumaPart, numa_part
 from domains.rows import guest_row
 from domains.snapshots.page import SnapshotsPart, snapshots_part
+from domains.steal.page import CpuPart, cpu_part
 from domains.troubles import Trouble, troubles_of
 from vmdash.access.roles import Permission, can
 from vmdash.jobs.models import Job
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 TABS = {
     "overview": "Overview",
+    "cpu": "CPU",
     "disks": "Disks",
     "snapshots": "Snapshots",
     "hardware": "Hardware",
@@ -102,6 +105,14 @@ class GuestPage:
     def moves(self) -> list[Migration]:
         """Newest first."""
         return moves_of(self.domain, self.user)
+
+    @cached_property
+    def cpu(self) -> CpuPart:
+        return cpu_part(self.domain, self.user, self.tick)
+
+    @cached_property
+    def numa(self) -> NumaPart:
+        return numa_part(self.domain, self.tick)
 
     @cached_property
     def snapshots(self) -> SnapshotsPart:

@@ -115,6 +115,8 @@ class Domain(models.Model):
     has_serial = models.BooleanField(default=False)
     numa_cells = models.JSONField(default=list, blank=True)
     """Cells of the numatune policy, empty when there is none: `[0]`."""
+    vcpu_pins = models.JSONField(default=dict, blank=True)
+    """The physical CPUs that vCPUs are pinned to, by vCPU: `{"0": [1]}`; those that are not may run anywhere."""
     security_label = models.CharField(max_length=200, blank=True)
     xml = models.TextField(blank=True)
     """The definition without secrets (`virDomainGetXMLDesc` with the INACTIVE flag)."""

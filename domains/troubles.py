@@ -10,7 +10,9 @@ from django.db.models import Q
 
 from domains.figures import is_fresh
 from domains.models import ACTIVE_STATES, Domain, DomainState
+from domains.numa.selectors import finding_of
 from domains.rows import reason_words
+from domains.steal.takers import loss_of
 from hosts.models import Host
 from vmdash import formats
 
@@ -52,7 +54,12 @@ def troubles_of(
     user: User | AnonymousUser, guest: Domain, sample: GuestSample | None, tick: Tick | None
 ) -> list[Trouble]:
     """The worst first. Needs `guest.host`; one more query where the guest runs twice."""
-    return [*_of_host(guest), *_of_state(user, guest), *_of_figures(guest, sample, tick)]
+    return [
+        *_of_host(guest),
+        *_of_state(user, guest),
+        *_of_figures(user, guest, sample, tick),
+        *_of_placement(guest, tick),
+    ]
 
 
 def _of_host(guest: Domain) -> Iterator[Trouble]:
@@ -97,7 +104,9 @@ def _active_on(user: User | AnonymousUser, guest: Domain) -> Sequence[str]:
     return list(hosts.order_by("name").values_list("name", flat=True))
 
 
-def _of_figures(guest: Domain, sample: GuestSample | None, tick: Tick | None) -> Iterator[Trouble]:
+def _of_figures(
+    user: User | AnonymousUser, guest: Domain, sample: GuestSample | None, tick: Tick | None
+) -> Iterator[Trouble]:
     if not guest.host.enabled or guest.host.state != Host.State.UP or tick is None:
         return
     if not is_fresh(tick):
@@ -107,10 +116,23 @@ def _of_figures(guest: Domain, sample: GuestSample | None, tick: Tick | None) ->
             "Its connection is up, but the collector does not send. The figures below are old.",
         )
     elif sample and sample["steal"] is not None and sample["steal"] >= SLOW_STEAL_PERCENT:
+        loss = loss_of(user, guest, tick)
+        lost = f"Slow because it {loss.sentence}." if loss else _lost(sample["steal"])
+        sure = f" {loss.confidence}" if loss else ""
         worst = sample["steal_max"]
         of_worst = f" Its worst vCPU loses {formats.percent(worst)}." if worst and worst > sample["steal"] + 1 else ""
         yield Trouble(
             "bad",
-            f"Slow because it loses {formats.percent(sample['steal'])} of its CPU time to its neighbours.",
-            f"Its vCPUs were ready to run but had to wait for a physical CPU of {guest.host.name}.{of_worst}",
+            lost,
+            f"Its vCPUs were ready to run but had to wait for a physical CPU of {guest.host.name}.{of_worst}{sure} "
+            "The CPU part of this page says where it would be better off.",
         )
+
+
+def _of_placement(guest: Domain, tick: Tick | None) -> Iterator[Trouble]:
+    if tick is not None and is_fresh(tick) and (finding := finding_of(guest, tick)):
+        yield Trouble("warn", finding.headline, f"{finding.advice} The CPU part of this page can put that right.")
+
+
+def _lost(percent: float) -> str:
+    return f"Slow because it loses {formats.percent(percent)} of its CPU time to its neighbours."

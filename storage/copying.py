@@ -13,11 +13,10 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from django.db import connections
-
 from hosts.connect import connected
 from hosts.models import Host
 from storage import undoing
+from storage.host_call import HostCall
 from vmdash.exceptions import InvalidInput, VmdashError
 from vmdash.jobs.context import Cancelled, JobContext, OutcomeUnknown
 from vmdash.virt.errors import AlreadyExists, CallError, HostError, InvalidState, PoolBusy, VolumeNotFound
@@ -37,7 +36,14 @@ FILE_POOLS = frozenset({"dir", "fs", "netfs", "gluster", "vstorage"})
 
 
 def copy_volume(
-    ctx: JobContext, host: Host, source_pool: str, source_name: str, target_pool: str, spec: VolumeSpec
+    ctx: JobContext,
+    host: Host,
+    source_pool: str,
+    source_name: str,
+    target_pool: str,
+    spec: VolumeSpec,
+    *,
+    phase: str = "",
 ) -> None:
     """Make volume `spec` in `target_pool` with the content of another one of the same host.
 
@@ -63,6 +69,7 @@ def copy_volume(
             spec.name,
             lambda own: own.pool(target_pool).clone_volume(spec, own.pool(source_pool).volume(source_name)),
             total_bytes=total_bytes,
+            phase=phase,
         )
 
 
@@ -74,16 +81,21 @@ def make(
     call: Callable[[HostConnection], object],
     *,
     total_bytes: int,
+    phase: str = "",
 ) -> None:
     """Have the host make a volume by `call`, which blocks, and tell how far it is; see `copy_volume`.
 
     `pool` belongs to another connection than the one that `call` gets. The caller has asked `undoing.refuse_existing`.
+    `phase` is what the job says meanwhile: only once the host is at work, which need not wait for that.
     """
     with undoing.begun(ctx, host, pool.name, name):
         at_work, cancelled, work = True, None, HostCall(host, call)
+        if phase:
+            ctx.phase(phase)
         while at_work:
             at_work = not work.ended.wait(POLL_S)
-            ctx.transferred(min(_size(pool, name), total_bytes), total_bytes)
+            if at_work:
+                ctx.transferred(min(_size(pool, name), total_bytes), total_bytes)
             try:
                 ctx.check()
             except Cancelled as asked:
@@ -130,7 +142,7 @@ def copy_between_hosts(
         target = there.pool(target_pool)
         length = _check_same_content(source, target, spec)
         undoing.refuse_existing(target, spec.name)
-        with undoing.begun(ctx, target_host, target_pool, spec.name):
+        with undoing.begun(ctx, target_host, target_pool, spec.name, fed=True):
             try:
                 # Raw and as long as the file: only zeros are there, so holes may be left out. What it is, the host
                 # finds out when the stream ends.
@@ -194,37 +206,6 @@ def checksum(ctx: JobContext, volume: Volume, length: int) -> str:
             ctx.transferred(min(done, length), length)
             _check_now_and_then(ctx, done)
     return digest.hexdigest()
-
-
-class HostCall:
-    """A call that blocks until the host is through, in a thread and on a connection of its own.
-
-    libvirt calls cannot be cancelled, so the job's own thread stays free to report and to be asked.
-    """
-
-    def __init__(self, host: Host, call: Callable[[HostConnection], object]) -> None:
-        self.error: Exception | None = None
-        self.ended = threading.Event()
-        self._host = host
-        self._call = call
-        threading.Thread(target=self._run, name=f"call-{host.name}", daemon=True).start()
-
-    def _run(self) -> None:
-        try:
-            with connected(self._host) as connection:
-                self._call(connection)
-        except Exception as error:  # whoever waits for it raises it
-            self.error = error
-        finally:
-            connections.close_all()
-            self.ended.set()
-
-    def raise_error(self) -> None:
-        """Raises OutcomeUnknown when the connection broke, or what the host said."""
-        if isinstance(self.error, HostError):
-            raise OutcomeUnknown(self.error.message) from self.error
-        if self.error:
-            raise self.error
 
 
 def _size(pool: Pool, name: str) -> int:

@@ -70,12 +70,15 @@ def _mark(host: Host, pool: str, name: str) -> list[str | int]:
 
 
 @contextmanager
-def begun(ctx: JobContext, host: Host, pool: str, name: str) -> Iterator[None]:
-    """Inside, the volume is made. It is marked before and, when all went well, afterwards.
+def begun(ctx: JobContext, host: Host, pool: str, name: str, *, fed: bool = False) -> Iterator[None]:
+    """Inside, the volume is made. It is marked before and, when all went well, afterwards. `fed`: by bytes that are
+    sent to the host, which does not know whether they are all; otherwise the host makes it whole by itself.
 
     Of what the host refuses (CallError) nothing is left. What has the name then is somebody else's: it is not marked
     any more, and so is never removed.
     """
+    if fed:
+        mark(ctx, "fed", host, pool, name)
     mark(ctx, "begun", host, pool, name)
     try:
         yield
@@ -124,8 +127,9 @@ def settle(ctx: JobContext, host: Host, pool: str, name: str) -> Fate:
             with contextlib.suppress(Cancelled):
                 ctx.check()
             threading.Event().wait(POLL_S)
-    # A host that ends such work deletes what it could not finish. One that was restarted meanwhile does not.
-    return Fate.COMPLETE if seen_at_work or is_marked(ctx.job, "made", host, pool, name) else Fate.UNKNOWN
+    # A host that ends work of its own deletes what it could not finish. One that was restarted meanwhile does not.
+    finished = seen_at_work and not is_marked(ctx.job, "fed", host, pool, name)
+    return Fate.COMPLETE if finished or is_marked(ctx.job, "made", host, pool, name) else Fate.UNKNOWN
 
 
 def remove(host: Host, pool: str, name: str) -> bool:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from hosts.connect import connected
 from storage import copying, undoing, volume_guards, volume_rows
-from storage.copying import HostCall
+from storage.host_call import HostCall
 from storage.models import Pool, VolumeSecret
 from storage.undoing import Fate
 from vmdash import formats
@@ -64,7 +64,6 @@ def _run_create(ctx: JobContext) -> Result:
         pool = connection.pool(target.pool.name)
         undoing.refuse_existing(pool, spec.name)
         _give_secret(connection, ctx)
-        ctx.phase(f"Making it on {host.name}")
         copying.make(
             ctx,
             host,
@@ -72,6 +71,7 @@ def _run_create(ctx: JobContext) -> Result:
             spec.name,
             lambda own: own.pool(target.pool.name).create_volume(spec),
             total_bytes=max(1, spec.allocation_bytes or 0),
+            phase=f"Making it on {host.name}",
         )
         volume_rows.reread(connection, target.pool, spec.name)
     return {}
@@ -83,8 +83,15 @@ def _run_copy(ctx: JobContext) -> Result:
     with _tidy_secret(ctx, target), undoing.left_open(ctx):
         with connected(target.pool.host) as connection:
             _give_secret(connection, ctx)
-        ctx.phase(f"Copying {source} on {target.pool.host.name}")
-        copying.copy_volume(ctx, target.pool.host, ctx.parameters["source_pool"], source, target.pool.name, spec)
+        copying.copy_volume(
+            ctx,
+            target.pool.host,
+            ctx.parameters["source_pool"],
+            source,
+            target.pool.name,
+            spec,
+            phase=f"Copying {source} on {target.pool.host.name}",
+        )
         with connected(target.pool.host) as connection:
             volume_rows.reread(connection, target.pool, spec.name)
     return {}

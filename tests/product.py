@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,9 +24,12 @@ _FURNISH = "from vmdash.lab.layout import Lab; from vmdash.main import demo; dem
 
 
 class Product:
-    """Runs on `lab`, which is up already, until `stop()`. `accounts` are passwords by user name, one for each role."""
+    """Runs on `lab`, which is up already, until `stop()`. `accounts` are passwords by user name, one for each role.
 
-    def __init__(self, lab: Lab, *arguments: str) -> None:
+    `settings` are more environment variables.
+    """
+
+    def __init__(self, lab: Lab, *arguments: str, settings: Mapping[str, str] | None = None) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="vmdash-product-"))
         web, self.console_port = free_port(), free_port()
         self.url = f"http://127.0.0.1:{web}"
@@ -40,6 +43,7 @@ class Product:
             "VMDASH_TRANSFER_LISTEN": f"127.0.0.1:{free_port()}",
             "VMDASH_REDIS_PORT": str(free_port()),
             "VMDASH_TSDB_PORT": str(free_port()),
+            **(settings or {}),
         }
         self._arguments = arguments
         self.log = self.directory / "log"
@@ -118,9 +122,9 @@ class Product:
 
 
 @contextmanager
-def running_product(lab: Lab) -> Iterator[Product]:
+def running_product(lab: Lab, settings: Mapping[str, str] | None = None) -> Iterator[Product]:
     """The product with accounts and hosts, inside the block. What it said last is shown when the block fails."""
-    product = Product(lab)
+    product = Product(lab, settings=settings)
     try:
         product.start()
         product.furnish()

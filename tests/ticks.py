@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from domains.models import Domain
 from hosts.models import Host
-from vmdash.live.messages import GuestSample, HostSample, Tick
+from vmdash.live.messages import Blame, GuestSample, HostSample, Tick
 from vmdash.live.publish import encode
 from vmdash.live.redis import client, tick_key
 
@@ -50,6 +50,8 @@ def write_tick(
     sample: HostSample | None = None,
     age_s: float = 0,
     interval_ms: int = INTERVAL_MS,
+    blames: Mapping[Domain, Blame] | None = None,
+    places: Mapping[Domain, Mapping[int, int]] | None = None,
 ) -> Tick:
     """A round over `host` that ended `age_s` ago, with these guests running."""
     figures = {str(guest.pk): one for guest, one in (guests or {}).items()}
@@ -60,6 +62,11 @@ def write_tick(
         "interval_ms": interval_ms,
         "sample": sample or host_sample(running=len(figures)),
         "guests": figures,
+        "blames": {str(guest.pk): one for guest, one in (blames or {}).items()},
+        "cells": [],
+        "places": {
+            str(guest.pk): {str(number): cpu for number, cpu in one.items()} for guest, one in (places or {}).items()
+        },
     }
     client().set(tick_key(host.pk), encode(tick))
     return tick

@@ -1,7 +1,7 @@
 """The Celery application. Its one task for work is `vmdash.jobs.tasks.run_job`.
 
     celery -A vmdash.celery worker -P threads -c 64 -Q actions -n actions@%h    # short: start, stop, consoles
-    celery -A vmdash.celery worker -P threads -c 16 -Q jobs -n jobs@%h          # long: host tests, migrations, clones
+    celery -A vmdash.celery worker -P threads -c 32 -Q jobs -n jobs@%h          # long: host tests, migrations, clones
     celery -A vmdash.celery beat
 
 Threads and not processes: jobs spend their time waiting for hosts and guests, and one process of 64 threads takes the
@@ -21,7 +21,9 @@ app = Celery("vmdash")
 app.conf.update(
     broker_url=settings.REDIS_URL,
     broker_connection_retry_on_startup=True,
-    broker_transport_options={"visibility_timeout": 3600},
+    # A message only calls a worker to a job, and lost ones are sent again (`vmdash.jobs.recovery`): Redis need not
+    # remember those at work; kombu's way of doing so ends workers whose Redis goes away (docs/adr/0007).
+    broker_transport_options={"ack_emulation": False},
     task_ignore_result=True,
     task_serializer="json",
     accept_content=["json"],

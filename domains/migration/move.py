@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from domains.migration.equivalent import virsh_command
 from domains.migration.plan import DiskPlan, How, copied
 from domains.models import Domain
 from hosts.models import Host
@@ -104,8 +105,9 @@ class Move:
             "autostart": autostart,
             "paused": paused,
         }
-        insist(lambda: Job.objects.filter(pk=self.job.pk).update(parameters=told))
-        self.job.parameters = told
+        virsh = virsh_command(self.name, self.source, self.target, options)[:500]
+        insist(lambda: Job.objects.filter(pk=self.job.pk).update(parameters=told, virsh=virsh))
+        self.job.parameters, self.job.virsh = told, virsh
         return Move.of(self.job)
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -14,12 +14,13 @@ from domains.actions import cannot, host_obstacle
 from domains.arrived_paused import arrived_paused_obstacle
 from domains.migration import orders
 from domains.migration.check_job import CHECK
+from domains.migration.equivalent import virsh_command
 from domains.migration.job import MIGRATE
 from domains.migration.orders import ORDERS, Order
 from domains.migration.plan import How
 from domains.models import Domain
 from domains.split_brain import split_brain_obstacle
-from hosts.connect import endpoint, migration_uri
+from hosts.connect import migration_uri
 from hosts.maintenance import maintenance_obstacle
 from hosts.models import Host
 from vmdash.access.audit import record
@@ -89,7 +90,7 @@ def request_migration(
         target=_target(domain),
         label=title,
         parameters=parameters,
-        virsh=virsh_command(domain, target, options),
+        virsh=virsh_command(domain.name, domain.host, target, replace(options, live=domain.is_active)),
         parent=parent,
     )
 
@@ -136,26 +137,6 @@ def give_order(*, job: Job, key: str, amount: int, user: User) -> None:
         orders.give(job.pk, order)
     except redis.RedisError as error:
         raise Unavailable("The order could not be handed over: Redis does not answer.", hint="Try again.") from error
-
-
-def virsh_command(domain: Domain, target: Host, options: MigrationOptions) -> str:
-    """The same in a shell."""
-    live = domain.is_active
-    words: Mapping[str, bool] = {
-        "--live" if live else "--offline": True,
-        "--p2p": options.peer_to_peer,
-        "--persistent": options.persistent or not live,
-        "--undefinesource": options.undefine_source,
-        "--auto-converge": live and options.auto_converge,
-        "--compressed": live and options.compress,
-        "--postcopy": live and options.post_copy,
-        "--tls": live and options.tls,
-        f"--parallel --parallel-connections {options.parallel}": live and options.parallel > 0,
-        f"--bandwidth {options.bandwidth_mib_s}": live and options.bandwidth_mib_s > 0,
-    }
-    chosen = [part for word, wanted in words.items() if wanted for part in word.split()]
-    uri = endpoint(domain.host).uri()
-    return shlex.join(["virsh", "-c", uri, "migrate", *chosen, domain.name, migration_uri(target) or target.name])
 
 
 def _check_permitted(user: User, domain: Domain) -> None:

@@ -18,6 +18,10 @@ from hosts.models import Host
 
 _STEP_S = 0.04
 """About how long a step of the slow tier may take: an event waits for no longer."""
+PLACES_S = 30
+"""Where vCPUs are is looked at so often on hosts with several NUMA cells."""
+_PLACES_PER_STEP = 40
+"""vCPUs are found without asking QEMU: a fraction of a millisecond a guest."""
 _FIRST_STEP = 5
 """Guests in the very first step, when nobody knows yet how long one takes."""
 
@@ -34,14 +38,20 @@ class Figures:
         self._fast = Rhythm(f"{host.name}: states and CPU", host.fast_interval_s or settings.FAST_INTERVAL_S)
         self._slow = Rhythm(f"{host.name}: all figures", host.slow_interval_s or settings.SLOW_INTERVAL_S)
         self._waiting: deque[str] = deque()
+        self._places = Rhythm(f"{host.name}: places of vCPUs", PLACES_S)
+        self._unplaced: deque[str] = deque()
+        self._contended: deque[str] | None = None
+        """Guests whose vCPUs are to be found; empty: all are. None while nobody loses anything."""
         self._took_s = 0.0
         self._per_step = _FIRST_STEP
 
-    def duties(self) -> tuple[Duty, Duty]:
-        """The fast tier, and the slow one, which is less urgent."""
+    def duties(self) -> tuple[Duty, Duty, Duty, Duty]:
+        """The fast tier; the slow one, which is less urgent; who takes what guests lose; where vCPUs are."""
         return (
             Duty(lambda: self._fast.due, self._tick),
             Duty(lambda: 0 if self._waiting else self._slow.due, self._slow_step),
+            Duty(lambda: 0 if self._contended is not None else math.inf, self._blame_step),
+            Duty(lambda: 0 if self._unplaced else self._places.due, self._places_step),
         )
 
     async def _tick(self) -> None:
@@ -51,6 +61,31 @@ class Figures:
         self._publisher.tick(self._host_id, done.tick, done.pulse)
         if done.statuses is not None:
             self._watch.compare(done.statuses)
+        contended = self._sampler.contended()
+        self._contended = None if contended is None else deque(contended)
+
+    async def _blame_step(self) -> None:
+        """Find some of the vCPUs; once all are found, say who took whose time. The next tick tells it."""
+        contended, active = self._contended, self._watch.active()
+        self._contended = None  # should this fail, the next round is another try
+        if contended:
+            uuids = [contended.popleft() for _ in range(min(_PLACES_PER_STEP, len(contended)))]
+            await self._lane.run(self._sampler.place, [active[uuid] for uuid in uuids if uuid in active])
+            self._contended = contended
+        else:
+            await self._lane.run(self._sampler.attribute)
+
+    async def _places_step(self) -> None:
+        active = self._watch.active()
+        if not self._unplaced:  # a new round
+            try:
+                if await self._lane.run(self._sampler.cells):
+                    self._unplaced.extend(active)
+            finally:
+                self._places.done(0)
+            return
+        uuids = [self._unplaced.popleft() for _ in range(min(_PLACES_PER_STEP, len(self._unplaced)))]
+        await self._lane.run(self._sampler.place, [active[uuid] for uuid in uuids if uuid in active])
 
     async def _slow_step(self) -> None:
         began = time.monotonic()

@@ -9,14 +9,16 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
-from vmdash.live.messages import GuestSample, HostSample, Pulse, Tick
+from hosts.collector.contention import Contention, busy_fractions
+from vmdash.live.messages import CellSample, GuestSample, HostSample, Pulse, Tick
 from vmdash.live.publish import encode
 from vmdash.virt import rates, stats
 from vmdash.virt.connection import HostConnection
-from vmdash.virt.errors import CallUnsupported
+from vmdash.virt.errors import CallUnsupported, GuestNotFound, InvalidState
 from vmdash.virt.guest import Guest
 from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.rates import CpuRates
@@ -43,6 +45,9 @@ class History(Protocol):
 
     def node(self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> None: ...
 
+    def taken(self, host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> None:
+        """CPU time that the guest lost, by the UUID of the guest that took it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Round:
@@ -65,8 +70,13 @@ class _Figures:
     traffic: tuple[int | None, ...] | None = None
     """The counters of `_TRAFFIC`. Of the slow tier nothing else is kept: there is much in it, and of every guest."""
     slow_at: float = 0
-    steal_cores: float | None = None
+    rates: CpuRates | None = None
+    places: dict[str, int | None] | None = None
     vcpus: int = 0
+
+    @property
+    def steal_cores(self) -> float | None:
+        return self.rates.steal_cores if self.rates else None
 
 
 @dataclass(slots=True)
@@ -75,6 +85,8 @@ class _Node:
     cpu_percent: float | None = None
     memory: MemoryUse | None = None
     memory_at_ms: int | None = None
+    cell_times: dict[int, CpuTimes] = field(default_factory=dict)
+    cells: list[CellSample] = field(default_factory=list)
     unsupported: set[str] = field(default_factory=set)
 
 
@@ -87,6 +99,10 @@ class Sampler:
         self._history = history
         self._guests: dict[str, _Figures] = {}
         self._node = _Node()
+        self._contention = Contention()
+        self._elapsed_s = 0.0
+        self._fast_at = 0.0
+        self._cpu_times: dict[int, CpuTimes] = {}
 
     @property
     def lacks(self) -> set[str]:
@@ -108,6 +124,7 @@ class Sampler:
         if read is None:
             figures = {uuid: _Figures(name, _unknown()) for uuid, name in active.items()}
         self._guests = figures
+        self._elapsed_s, self._fast_at = now - self._fast_at if self._fast_at else 0.0, now
         statuses = None if read is None else {one.uuid: one.status for one in read}
         return Round(statuses, *self._encode(at_ms, round(interval_s * 1000), guest_count))
 
@@ -128,6 +145,62 @@ class Sampler:
         self._node.memory = memory.total if memory else None
         self._node.memory_at_ms = int(time.time() * 1000)
         self._history.node(self._connection.name, self._node.memory_at_ms, self._node.cpu, self._node.memory)
+
+    # Who takes what the guests lose
+
+    def contended(self) -> list[str] | None:
+        """The guests whose vCPUs `place` shall find in this round, before `attribute`; None when there is nothing to
+        attribute."""
+        wanted = self._contention.asks_for(self._rates())
+        return wanted if wanted or self._contention.remembers else None
+
+    def place(self, guests: Sequence[Guest]) -> None:
+        """Read which physical CPUs their vCPUs are on."""
+        for guest in guests:
+            with suppress(GuestNotFound, InvalidState):  # it has just ended
+                placed = self._try("places of vCPUs", guest.vcpus) or ()
+                places = {vcpu.number: vcpu.cpu for vcpu in placed}
+                self._contention.place(guest.uuid, places)
+                if known := self._guests.get(guest.uuid):
+                    known.places = {str(number): cpu for number, cpu in places.items()}
+
+    def cells(self) -> bool:
+        """Read how the NUMA cells do. Whether there are several: then it matters where vCPUs are, also while none of
+        them waits."""
+        node = self._connection.node
+        if len(self._try("NUMA cells", node.cells) or ()) < 2:
+            return False
+        cpu = self._try("CPU statistics", lambda: node.cpu_stats(per_cpu=True))
+        memory = self._try("memory statistics", node.memory_stats)
+        before, times = self._node.cell_times, {cell.number: cell for cell in cpu.cells} if cpu else {}
+        self._node.cell_times = times
+        self._node.cells = [
+            {
+                "cell": cell.number,
+                "cpu": _busy_percent(before[cell.number], times[cell.number])
+                if cell.number in before and cell.number in times
+                else None,
+                "mem_free": cell.free_kib,
+                "mem_total": cell.total_kib,
+            }
+            for cell in (memory.cells if memory else ())
+        ]
+        return True
+
+    def attribute(self) -> None:
+        """Divide what was lost in the last round of the fast tier among those who took it."""
+        rates = self._rates()
+        wanted = self._contention.waiting_cpus(rates)
+        now = self._try("CPU statistics", lambda: self._connection.node.times_of(wanted)) or {} if wanted else {}
+        self._contention.divide(rates, busy_fractions(self._cpu_times, now), self._elapsed_s)
+        self._cpu_times = now
+        at_ms = int(time.time() * 1000)
+        for uuid, seconds in self._contention.taken.items():
+            if (known := self._guests.get(uuid)) and known.fast:
+                self._history.taken(self._connection.name, at_ms, known.fast, seconds)
+
+    def _rates(self) -> dict[str, CpuRates]:
+        return {uuid: figures.rates for uuid, figures in self._guests.items() if figures.rates}
 
     def _read_node_cpu(self) -> None:
         read = self._try("CPU statistics", self._connection.node.cpu_stats)
@@ -154,6 +227,9 @@ class Sampler:
             "interval_ms": interval_ms,
             "sample": sample,
             "guests": {uuid: figures.sample for uuid, figures in self._guests.items()},
+            "blames": self._contention.blames(),
+            "cells": self._node.cells,
+            "places": {uuid: figures.places for uuid, figures in self._guests.items() if figures.places},
         }
         stealing = (
             (figures.sample["steal"] or 0, uuid, figures.name)
@@ -205,10 +281,10 @@ def _update_cpu(guest: _Figures, after: GuestStats, now: float) -> None:
     guest.fast, guest.fast_at, guest.vcpus, guest.name = after, now, after.vcpu_count, after.name
     cpu: CpuRates | None = rates.cpu(before, after, elapsed_s) if before else None
     sample = guest.sample
+    guest.rates = cpu
     if cpu is None:
-        guest.steal_cores = sample["cpu"] = sample["steal"] = sample["steal_max"] = None
+        sample["cpu"] = sample["steal"] = sample["steal_max"] = None
         return
-    guest.steal_cores = cpu.steal_cores
     sample["cpu"] = _percent(cpu.cores_used / guest.vcpus) if guest.vcpus else None
     sample["steal"] = _percent(cpu.steal_mean)
     sample["steal_max"] = _percent(cpu.steal_worst)

@@ -84,10 +84,10 @@ class Session:
         self._host_pieces: list[dict[str, Any]] = []
         self._host_columns: dict[str, Any] = {}
         states, full, sweep, definitions = self._watch.duties()
-        tick, slow = figures.duties()
+        tick, slow, blame, places = figures.duties()
         of_host = Duty(lambda: 0 if self._host_reading else self._host_rhythm.due, self._read_host)
         screens, agents = self._screens.duty(), self._agents.duty()
-        self._duties = (states, tick, full, slow, sweep, of_host, definitions, screens, agents)
+        self._duties = (states, tick, full, blame, slow, places, sweep, of_host, definitions, screens, agents)
 
     # Called on the event loop's thread
 

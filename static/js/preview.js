@@ -2,7 +2,9 @@
 
 const form = document.querySelector("form[data-preview]");
 const button = document.getElementById("check"); // asks for the same without JavaScript
+const PAUSE_MS = 400; // in typing
 let latest = 0;
+let waiting = 0;
 
 async function show() {
   latest += 1;
@@ -15,6 +17,7 @@ async function show() {
 }
 
 function update() {
+  clearTimeout(waiting);
   show().catch(() => {
     button.hidden = false;
   });
@@ -22,5 +25,9 @@ function update() {
 
 button.hidden = true;
 form.addEventListener("change", update);
+form.addEventListener("input", () => {
+  clearTimeout(waiting);
+  waiting = setTimeout(update, PAUSE_MS);
+});
 // What was written before this was loaded, or was there when somebody came back:
 if ([...form.querySelectorAll("input")].some((input) => input.value !== input.defaultValue)) update();

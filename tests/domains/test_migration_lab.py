@@ -39,6 +39,7 @@ def test_a_running_guest_on_shared_storage_moves_and_comes_back(
         assert (moved.outcome, moved.source_name, moved.target_name, moved.how) == ("moved", home, to, "live")
         assert moved.downtime_ms is not None and moved.downtime_ms < moved.duration_ms
         assert moved.transferred_bytes and moved.transferred_bytes > 10 * 2**20
+        assert "--unsafe" in job.virsh  # libvirt does not know that this storage is shared
         succeeded(fleet.move(guest, home))
         assert fleet.states(name) == {home: "running"}
 
@@ -50,6 +51,7 @@ def test_the_disk_of_a_running_guest_is_copied_and_the_old_one_removed(fleet: Fl
         assert "mail1.qcow2" in fleet.volumes("kvm1")
         assert "mail1.qcow2" not in fleet.volumes("kvm2")
         assert Migration.objects.get(job=job).how == "live, with 1 disk"
+        assert "--copy-storage-all --migrate-disks vda" in job.virsh
         assert "yes" in fleet.hosts["kvm1"].virsh("dominfo", "mail1").split("Autostart:")[1].split()[0].replace(
             "enable", "yes"
         )

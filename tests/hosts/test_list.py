@@ -36,6 +36,9 @@ def keep_tick(host: Host, *, cpu: float = 40.0) -> None:
             "slow_at": None,
         },
         "guests": {},
+        "blames": {},
+        "cells": [],
+        "places": {},
     }
     client().set(tick_key(host.pk), orjson.dumps(tick))
 

@@ -12,6 +12,7 @@ from tests.storage_host import StorageHost
 from vmdash.jobs.context import JobContext, OutcomeUnknown
 from vmdash.jobs.models import Job
 from vmdash.virt.errors import ConnectionLost, InvalidState
+from vmdash.virt.volume import Volume as LiveVolume
 from vmdash.virt.xml.volume import VolumeSpec
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,3 +76,18 @@ def test_a_host_that_goes_away_fails_only_a_job_that_has_not_begun_anything(stor
     undoing.mark(ctx, "begun", row.host, "images", "new")
     with pytest.raises(OutcomeUnknown), undoing.left_open(ctx):
         raise ConnectionLost.because("ask", "store1")
+
+
+def test_a_host_that_was_seen_at_work_has_only_finished_what_it_makes_by_itself(
+    storage_host: StorageHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row, ctx = storage_host.pool_row(), context()
+    pool = storage_host.connection.pool("images")
+    for name, fed in (("copied", False), ("sent", True)):
+        with pytest.raises(OutcomeUnknown), undoing.begun(ctx, row.host, "images", name, fed=fed):
+            pool.create_volume(VolumeSpec(name, MIB, format="raw"))
+            raise OutcomeUnknown("Its worker died")
+        at_work = iter([True, False])
+        monkeypatch.setattr(LiveVolume, "is_being_made", lambda volume, at_work=at_work: next(at_work))
+        expected = undoing.Fate.UNKNOWN if fed else undoing.Fate.COMPLETE
+        assert undoing.settle(ctx, row.host, "images", name) is expected

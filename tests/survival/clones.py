@@ -77,13 +77,13 @@ class CloneElsewhere(Clone):
 
 class CloneLinked(Clone):
     name = "linked clone"
-    actor = Actor("mould", "kvm3", disks=3)
+    actor = Actor("mould", "kvm2", disks=3)
     linked = True
 
 
 class CloneRunning(Clone):
     name = "full clone of a guest that runs"
-    actor = Actor("actress", "kvm3", mib=48, state="running")
+    actor = Actor("actress", "kvm1", mib=48, state="running")
 
 
 class CloneMany(Clone):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.storage.conftest import Gateway
-from tests.survival import clones, moves, snapshots, uploading, volumes
+from tests.survival import clones, draining, moves, snapshots, uploading, volumes
 from tests.survival.deed import Deed
 from tests.survival.rounds import Rounds
 from tests.survival.stage import Stage
@@ -113,9 +113,16 @@ def rounds_of(
 
 
 @pytest.fixture
-def rounds(rounds_of: MakeRounds, usual_s: dict[str, float]) -> Rounds:
+def rounds(rounds_of: MakeRounds) -> Rounds:
     """Of all deeds, which were done once already."""
     rounds = rounds_of(DEEDS)
-    if not usual_s:
-        rounds.undisturbed()
+    rounds.get_used()
+    return rounds
+
+
+@pytest.fixture
+def drains(rounds_of: MakeRounds) -> Rounds:
+    """Of a drain alone: it takes along all guests of its host."""
+    rounds = rounds_of([draining.DrainHost])
+    rounds.get_used()
     return rounds

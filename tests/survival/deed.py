@@ -37,6 +37,9 @@ class Deed:
         """Make its objects; there are none at this moment."""
         raise NotImplementedError
 
+    def made(self, now: Picture) -> None:
+        """They are as they should be: the deed may remember that."""
+
     def remake(self, now: Picture) -> None:
         """Take away what there is of its objects, and make them anew."""
         self.stage.clear(self.own, now)
@@ -100,5 +103,4 @@ class GuestDeed(Deed):
         self.stage.make(self.actor)
 
     def made(self, now: Picture) -> None:
-        """Remember what it is like now that it was made."""
         self._fresh[self.own] = now.of(self.own)

@@ -13,6 +13,18 @@ from vmdash.jobs.models import Job
 from vmdash.virt.migration_types import MigrationOptions
 
 
+def moved(before: Picture, guest: str, there: str) -> Picture:
+    """The guest is there now, and so are its files unless they are shared."""
+    here = before.host_of(guest)
+    local = {file for file in before.of(guest).files if file.startswith(f"{here}/")}
+    return before.changed(
+        guests={guest: {there: before.guests[guest][here]}},
+        disks={f"{guest}@{here}": (), f"{guest}@{there}": before.disks[f"{guest}@{here}"]},
+        add=[f"{there}/{file.partition('/')[2]}" for file in local],
+        remove=local,
+    )
+
+
 class Move(Deed):
     """There and back: it is asked for from wherever the guest is."""
 
@@ -41,14 +53,7 @@ class Move(Deed):
 
     def done(self, before: Picture, job: Job) -> Picture:
         own = before.of(self.own)
-        here, there = own.host_of(self.guest), self._target(own)
-        local = {file for file in own.files if file.startswith(f"{here}/")}
-        return own.changed(
-            guests={self.guest: {there: own.guests[self.guest][here]}},
-            disks={f"{self.guest}@{here}": (), f"{self.guest}@{there}": own.disks[f"{self.guest}@{here}"]},
-            add=[f"{there}/{file.partition('/')[2]}" for file in local],
-            remove=local,
-        )
+        return moved(own, self.guest, self._target(own))
 
     def check(self, job: Job, now: Picture, *, came_about: bool) -> None:
         kept = Migration.objects.filter(job=job).first()
@@ -111,5 +116,5 @@ class MoveCopied(_OwnMove):
 
 class MoveOff(_OwnMove):
     name = "move while off"
-    actor = Actor("sleeper", "kvm3", mib=64)
-    between = ("kvm3", "kvm1")
+    actor = Actor("sleeper", "kvm1", mib=64)
+    between = ("kvm1", "kvm2")

@@ -42,7 +42,7 @@ class TakeFiles(Take):
 
 class TakeInternal(Take):
     name = "snapshot inside of the images"
-    actor = Actor("inward", "kvm3", state="running")
+    actor = Actor("inward", "kvm2", state="running")
     kind = SnapshotKind.INTERNAL
 
 

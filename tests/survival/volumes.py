@@ -70,7 +70,7 @@ class CloneVolume(VolumeDeed):
 
 
 class Convert(CloneVolume):
-    name, own, home = "conversion of a volume", "converted", "kvm3"
+    name, own, home = "conversion of a volume", "converted", "kvm1"
     ending = "raw"
 
 
@@ -144,7 +144,9 @@ class CopyImage(VolumeDeed):
 
     def check(self, job: Job, now: Picture, *, came_about: bool) -> None:
         copy = ImageCopy.objects.filter(pool__host__name=self.there, volume_name=self.volume).first()
-        assert (copy.state if copy else None) == ("good" if came_about else None), "the library says otherwise"
+        # A job that went on after it had compared them does not know it any more.
+        expected = ("good", "unchecked") if came_about else (None,)
+        assert (copy.state if copy else None) in expected, f"the library says {copy and copy.state}"
         if came_about:
             here, there = (self.stage.path(self.file(self.volume, host)) for host in (self.home, self.there))
             assert here.read_bytes() == there.read_bytes(), "the copy is not whole"

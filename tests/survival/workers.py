@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+import redis
+from kombu.exceptions import OperationalError
+
 from tests.polling import poll
 from tests.worker import Worker
 
 STANDBY = "standby"
+
+
+def _answers(worker: Worker) -> bool:
+    with suppress(OperationalError, redis.RedisError):  # our own connections have not noticed yet
+        return worker._answers()
+    return False
 
 
 class Crew:
@@ -45,7 +56,10 @@ class Crew:
     def begin_again(self) -> None:
         """After Redis was away: it takes up again only what it was started for."""
         worker = self.on_duty()
-        poll(worker._answers, 30, "the worker to find Redis again")
+        try:
+            poll(lambda: _answers(worker), 30, "the worker to find Redis again")
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}; it says: {worker.log[-4000:]}") from error
         worker.take_up("actions", "jobs")
 
     def stop(self) -> None:

@@ -50,6 +50,28 @@ class HostSample(TypedDict):
     """When `mem` was measured."""
 
 
+class CellSample(TypedDict):
+    """One NUMA cell of a host that has several; at most half a minute old."""
+
+    cell: int
+    cpu: float | None
+    """CPU used, percent of its CPUs."""
+    mem_free: int
+    """KiB; libvirt counts memory that holds cached files as used."""
+    mem_total: int
+
+
+class Blame(TypedDict):
+    """What a guest lost to others over about the last minute, in percent of its vCPUs' time."""
+
+    lost: float
+    by: list[tuple[str, float]]
+    """The UUIDs of those who took it, and how much, most first; "" is the host's own work, and its own UUID are its
+    vCPUs that wait for each other. What is missing to `lost` is unknown."""
+    sure: float
+    """0 to 1: how much of it happened on physical CPUs that none of them left meanwhile."""
+
+
 class Tick(TypedDict):
     """One round over one host: to the group `host.ID`, and kept in the live cache as it is."""
 
@@ -61,6 +83,13 @@ class Tick(TypedDict):
     sample: HostSample
     guests: dict[str, GuestSample]
     """Active guests by UUID."""
+    blames: dict[str, Blame]
+    """Guests that lose time to others, by UUID."""
+    cells: list[CellSample]
+    """Empty where there is only one, or none is told."""
+    places: dict[str, dict[str, int | None]]
+    """The physical CPU that each vCPU was on at the last look, which is at most a minute ago, by UUID and vCPU. Of
+    hosts with several NUMA cells, and of guests where CPU time is lost."""
 
 
 class Pulse(TypedDict):

@@ -107,7 +107,7 @@ _NET = _Table(
 
 def guest_lines(host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> list[str]:
     """Everything known of one guest: `cpu` from the fast tier of sampling, `rest` from the slow one."""
-    head = f"libvirt_domain,host={_escape(host)},domain={_escape(cpu.name)},uuid={cpu.uuid}"
+    head = f"libvirt_domain,host={escape(host)},domain={escape(cpu.name)},uuid={cpu.uuid}"
     told = cpu.raw
     rows = [_CPU.row(head, told, "", at_ms)]
     rows += [_VCPU.row(f"{head},vcpu={n}", told, f"vcpu.{n}.", at_ms) for n in range(told.get("vcpu.maximum", 0))]
@@ -116,28 +116,49 @@ def guest_lines(host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> lis
     for kind, table in (("block", _BLOCK), ("net", _NET)):
         for n in range(told.get(f"{kind}.count", 0)):
             at = f"{kind}.{n}."
-            device = _escape(told.get(at + "name", ""))
+            device = escape(told.get(at + "name", ""))
             rows.append(table.row(f"{head},target_device={device}", told, at, at_ms))
     return [row for row in rows if row]
 
 
+def taken_lines(host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> list[str]:
+    """CPU time that a guest lost, by the UUID of who took it (`by_uuid`; empty: the host's own work). vmdash's own."""
+    return [
+        row
+        for taker, lost_s in seconds.items()
+        for row in rows(
+            "vmdash_domain_steal",
+            {"host": host, "domain": guest.name, "uuid": guest.uuid, "by_uuid": taker},
+            {"taken_seconds_total": lost_s},
+            at_ms,
+        )
+    ]
+
+
 def node_lines(host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> list[str]:
     """The machine itself."""
-    label = f"host={_escape(host)}"
-    rows = [f"libvirt,{label} up=1 {at_ms}"]
+    found = rows("libvirt", {"host": host}, {"up": 1}, at_ms)
     if cpu:
         for mode in ("user", "system", "idle", "iowait"):
-            rows.append(f"libvirt_node,{label},mode={mode} cpu_seconds_total={getattr(cpu, f'{mode}_ns')}e-9 {at_ms}")
+            seconds = getattr(cpu, f"{mode}_ns") / 1e9
+            found += rows("libvirt_node", {"host": host, "mode": mode}, {"cpu_seconds_total": seconds}, at_ms)
     if memory:
-        told = {kind: getattr(memory, f"{kind}_kib") for kind in ("total", "free", "buffers", "cached")}
-        fields = [f"memory_{kind}_bytes={kib * 1024}" for kind, kib in told.items() if kib is not None]
-        rows.append(f"libvirt_node,{label} {','.join(fields)} {at_ms}")
-    return rows
+        kib = {kind: getattr(memory, f"{kind}_kib") for kind in ("total", "free", "buffers", "cached")}
+        told = {f"memory_{kind}_bytes": None if value is None else value * 1024 for kind, value in kib.items()}
+        found += rows("libvirt_node", {"host": host}, told, at_ms)
+    return found
+
+
+def rows(prefix: str, labels: Mapping[str, str], values: Mapping[str, float | None], at_ms: int) -> list[str]:
+    """What is known of `values`, each as the series PREFIX_NAME with these labels: a row, or none."""
+    told = "".join(f",{label}={escape(text)}" for label, text in labels.items() if text)
+    known = ",".join(f"{name}={value}" for name, value in values.items() if value is not None)
+    return [f"{prefix}{told} {known} {at_ms}"] if known else []
 
 
 _SPECIAL = re.compile(r"([\\, =])")
 
 
-def _escape(value: str) -> str:
+def escape(value: str) -> str:
     """A label's value. It cannot have line breaks; libvirt's names do not, either."""
     return value if value.isalnum() else _SPECIAL.sub(r"\\\1", value.replace("\n", " "))

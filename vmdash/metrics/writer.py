@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import httpx
 from django.conf import settings
 
-from vmdash.metrics.lines import WRITE_PATH, guest_lines, node_lines
+from vmdash.metrics.lines import WRITE_PATH, guest_lines, node_lines, taken_lines
 from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.stats import GuestStats
 
@@ -39,6 +39,9 @@ class HistoryWriter:
 
     def node(self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> None:
         self._add(node_lines(host, at_ms, cpu, memory))
+
+    def taken(self, host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> None:
+        self._add(taken_lines(host, at_ms, guest, seconds))
 
     def _add(self, lines: Sequence[str]) -> None:
         self._waiting.append("\n".join((*lines, "")).encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,6 +148,11 @@ class Node:
             tuple(_sum(cell.number, [by_number[cpu] for cpu in cell.cpus if cpu in by_number]) for cell in cells),
         )
 
+    def times_of(self, cpus: Collection[int]) -> dict[int, CpuTimes]:
+        """CPU time spent by these CPUs, one call each. Raises CallUnsupported."""
+        with translate("read the CPU use of the host", self.host):
+            return {number: self._cpu_times(number, number) for number in cpus}
+
     def memory_stats(self) -> NodeMemoryStats:
         """Memory of the host and of each cell, one call each. Raises CallUnsupported."""
         with translate("read the memory use of the host", self.host):
@@ -159,8 +165,12 @@ class Node:
         with translate("read the free memory of the host", self.host):
             return int(self.raw.getFreeMemory()) // 1024
 
-    def _known_cells(self) -> tuple[NumaCell, ...]:
+    def cells(self) -> tuple[NumaCell, ...]:
         """Read once a connection: cells do not change while the daemon runs."""
+        with translate("read the capabilities of the host", self.host):
+            return self._known_cells()
+
+    def _known_cells(self) -> tuple[NumaCell, ...]:
         if self._cells is None:
             self._cells = _cells(xml.parse(self.raw.getCapabilities()))
         return self._cells

@@ -1,0 +1,76 @@
+"""The job `domain.place`: sets the pinning and memory policy of a guest, and can be undone by another one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from domains.action_jobs import show_job
+from domains.actions import host_obstacle
+from domains.live_guest import live, target_of
+from vmdash.exceptions import Unavailable
+from vmdash.jobs.context import JobContext, OutcomeUnknown
+from vmdash.jobs.models import Job
+from vmdash.jobs.registry import Kind, Outcome, Queue, Result, register
+from vmdash.virt.errors import HostError
+from vmdash.virt.xml.placement import Placement
+
+if TYPE_CHECKING:
+    from vmdash.access.models import User
+
+
+def _run(ctx: JobContext) -> Result:
+    domain = target_of(ctx.job)
+    if reason := host_obstacle(domain.host):
+        raise Unavailable(f"{ctx.job.label} is not possible: {reason}")
+    try:
+        running = _apply(ctx)
+    except HostError as error:
+        raise OutcomeUnknown(error.message) from error
+    wanted = Placement.of(ctx.parameters["after"])
+    if running:
+        ctx.log("It is pinned so from now on.")
+        if wanted.mode != ctx.parameters["before"]["mode"] or list(wanted.cells) != ctx.parameters["before"]["cells"]:
+            ctx.log("Its memory policy is in its definition and holds from its next start; pages stay where they are.")
+    else:
+        ctx.log("It holds from its next start.")
+    return {}
+
+
+def _apply(ctx: JobContext) -> bool:
+    from vmdash.virt import placement
+
+    domain = target_of(ctx.job)
+    with live(domain) as (connection, guest):
+        if "before" not in ctx.parameters:
+            # What an undo brings back: its definition, which is what people wrote.
+            ctx.note(before=Placement.parse(guest.xml(inactive=True)).stored())
+        return placement.apply(connection, guest, Placement.of(ctx.parameters["after"]))
+
+
+def _reconcile(ctx: JobContext) -> Outcome:
+    """Setting it once more does no harm, so it is simply finished. Raises Unavailable."""
+    domain = target_of(ctx.job)
+    if reason := host_obstacle(domain.host):
+        raise Unavailable(reason)
+    _apply(ctx)
+    return Outcome(Job.State.SUCCEEDED, "It was interrupted, and then done to its end.")
+
+
+def _again(job: Job, user: User) -> Job:
+    from domains.numa import services
+
+    return services.again(job=job, user=user)
+
+
+PLACE = register(
+    Kind(
+        name="domain.place",
+        run=_run,
+        reconcile=_reconcile,
+        queue=Queue.ACTIONS,
+        exclusive=True,
+        time_limit_s=60,
+        on_change=show_job,
+        again=_again,
+    )
+)

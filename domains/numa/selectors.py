@@ -1,0 +1,132 @@
+"""What pages show of NUMA: cells with what runs in them, and guests that are misplaced."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from domains.models import ACTIVE_STATES, Domain
+from domains.numa.findings import Cell, Finding, GuestPlaces, cell_of, find
+from hosts.models import Host
+from vmdash.jobs.models import Job
+from vmdash.live import cache
+from vmdash.live.messages import Tick
+from vmdash.virt import cpuset
+from vmdash.virt.xml.placement import Placement
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from vmdash.access.models import User
+
+
+@dataclass(frozen=True, slots=True)
+class VcpuShown:
+    """Where a vCPU was seen last; `cell` is None where that is not known. `away`: not where its memory comes from."""
+
+    guest: Domain
+    number: int
+    cpu: int | None
+    cell: int | None
+    away: bool
+    pinned: str
+
+
+@dataclass(frozen=True, slots=True)
+class Misplaced:
+    guest: Domain
+    finding: Finding
+
+
+@dataclass(frozen=True, slots=True)
+class NumaPart:
+    """What the CPU part of a guest's page shows of NUMA."""
+
+    cells: list[Cell]
+    vcpus: list[VcpuShown]
+    finding: Finding | None
+    undoes: Job | None
+    """The last placement, which can be undone."""
+
+
+def numa_part(guest: Domain, tick: Tick | None) -> NumaPart:
+    """One query. Needs `guest.host`."""
+    from domains.numa.services import last_place
+
+    last = last_place(guest)
+    return NumaPart(
+        cells=cells_of(guest.host),
+        vcpus=vcpus_of(guest, tick) if guest.is_active else [],
+        finding=finding_of(guest, tick),
+        undoes=last if last and "before" in last.parameters else None,
+    )
+
+
+def cells_of(host: Host) -> list[Cell]:
+    return [
+        Cell(cell["id"], tuple(sorted(cell["cpus"])), cell["memory_kib"], tuple(cell["distances"]))
+        for cell in host.cells
+    ]
+
+
+def places_of(guest: Domain, tick: Tick | None) -> GuestPlaces:
+    """As its row and the newest tick tell. The stored columns stand for its definition, so that tables need no XML."""
+    told: Mapping[str, Any] = tick.get("places", {}).get(str(guest.pk), {}) if tick else {}
+    placement = Placement(
+        pins={int(number): tuple(cpus) for number, cpus in guest.vcpu_pins.items()},
+        mode="strict" if guest.numa_cells else "",
+        cells=tuple(guest.numa_cells),
+    )
+    places = {int(number): cpu for number, cpu in told.items() if cpu is not None} if guest.is_active else {}
+    return GuestPlaces(guest.name, guest.vcpus, guest.memory_kib, placement, places)
+
+
+def finding_of(guest: Domain, tick: Tick | None) -> Finding | None:
+    """What is wrong with where a running guest is. Needs `guest.host`."""
+    return find(places_of(guest, tick), cells_of(guest.host)) if guest.is_active else None
+
+
+def vcpus_of(guest: Domain, tick: Tick | None) -> list[VcpuShown]:
+    """Each vCPU of a running guest. Needs `guest.host`."""
+    cells, places = cells_of(guest.host), places_of(guest, tick)
+    policy = set(guest.numa_cells)
+    found = []
+    for number in range(guest.vcpus):
+        cpu = places.places.get(number)
+        cell = None if cpu is None else cell_of(cells, cpu)
+        pins = guest.vcpu_pins.get(str(number), [])
+        away = bool(policy) and cell is not None and cell not in policy
+        found.append(VcpuShown(guest, number, cpu, cell, away, _pin_words(pins, guest.host)))
+    return found
+
+
+def vcpus_on(user: User | AnonymousUser, host: Host, tick: Tick | None) -> list[VcpuShown]:
+    """Of all running guests of a host that the person may see. One query."""
+    return [shown for guest in _active_on(user, host) for shown in vcpus_of(guest, tick)]
+
+
+def misplaced_on(user: User | AnonymousUser, hosts: Sequence[Host]) -> list[Misplaced]:
+    """On hosts with more than one cell. One query, and one round trip for the ticks."""
+    several = {host.pk: host for host in hosts if len(host.cells) > 1}
+    ticks = cache.ticks(several)
+    found = []
+    active = Domain.objects.visible_to(user).filter(host__in=several, state__in=ACTIVE_STATES).defer("xml")
+    for guest in active.order_by("name"):
+        guest.host = several[guest.host_id]
+        if finding := finding_of(guest, ticks.get(guest.host_id)):
+            found.append(Misplaced(guest, finding))
+    return found
+
+
+def _active_on(user: User | AnonymousUser, host: Host) -> list[Domain]:
+    guests = list(host.domains.visible_to(user).filter(state__in=ACTIVE_STATES).defer("xml").order_by("name"))
+    for guest in guests:
+        guest.host = host
+    return guests
+
+
+def _pin_words(cpus: Sequence[int], host: Host) -> str:
+    if not cpus or len(cpus) >= host.cpus:
+        return ""
+    return f"pinned to CPU {cpuset.text_of(cpus)}"

@@ -1,0 +1,128 @@
+"""Asking for a guest to be placed in its host's cells, and for that to be undone."""
+
+from __future__ import annotations
+
+from domains.actions import cannot, host_obstacle
+from domains.models import Domain
+from domains.numa.findings import GuestPlaces, confined, proposal
+from domains.numa.job import PLACE
+from domains.numa.selectors import cells_of, places_of
+from vmdash.access.audit import record
+from vmdash.access.models import User
+from vmdash.access.roles import Permission, can
+from vmdash.exceptions import Conflict, InvalidInput, NotFound, NotPermitted
+from vmdash.jobs import services as jobs
+from vmdash.jobs.models import Job
+from vmdash.live import cache
+from vmdash.virt import cpuset
+from vmdash.virt.xml.placement import Placement, virsh_commands
+
+FREE = "free"
+"""Instead of a cell: nothing is pinned, and there is no memory policy."""
+
+
+def wanted_placement(guest: Domain, choice: str) -> Placement:
+    """What the guest gets: by `choice` "" what puts right what is wrong, `FREE`, or the number of a cell.
+
+    Needs `guest.host`.
+
+    Raises:
+        InvalidInput: there is no such cell. Conflict: nothing is wrong, or nothing would put it right.
+    """
+    places, cells = _places(guest), cells_of(guest.host)
+    if choice == FREE:
+        return Placement()
+    if choice:
+        chosen = next((cell for cell in cells if str(cell.number) == choice), None)
+        if chosen is None:
+            raise InvalidInput(f"{guest.host.name} has no cell {choice[:10]!r}.")
+        if guest.vcpus > len(chosen.cpus):
+            raise Conflict(
+                f"{guest.name} has {guest.vcpus} vCPUs, and cell {chosen.number} has {len(chosen.cpus)} CPUs.",
+                hint="Choose a larger cell, or none.",
+            )
+        return confined(places, chosen)
+    found = proposal(places, cells)
+    if found is None:
+        raise Conflict(f"Nothing is known to be wrong with where {guest.name} runs.")
+    return found
+
+
+def place(*, domain: Domain, choice: str, user: User) -> Job:
+    """Have it done. Raises as `wanted_placement`, and NotPermitted, JobInTheWay."""
+    return _request(domain, wanted_placement(domain, choice), user)
+
+
+def last_place(domain: Domain) -> Job | None:
+    """The last one that came about, which is what an undo is of."""
+    done = Job.objects.filter(kind=PLACE.name, target_id=str(domain.pk), state=Job.State.SUCCEEDED)
+    return done.order_by("-finished_at").first()
+
+
+def undo(*, domain: Domain, user: User) -> Job:
+    """Set again what held before the last placement. Raises NotFound: there was none; NotPermitted, JobInTheWay."""
+    job = last_place(domain)
+    if job is None or "before" not in job.parameters:
+        raise NotFound(f"Nobody has placed {domain.name} by vmdash.")
+    return _request(domain, Placement.of(job.parameters["before"]), user, undoes=job)
+
+
+def again(*, job: Job, user: User) -> Job:
+    domain = Domain.objects.visible_to(user).select_related("host").filter(pk=job.target_id).first()
+    if domain is None:
+        raise NotFound(f"{job.target_name} is not in the inventory any more.")
+    return _request(domain, Placement.of(job.parameters["after"]), user)
+
+
+def words_of(placement: Placement) -> str:
+    """ "vCPU 0 on CPU 0-7; memory from cell 0 (strict)" """
+    by_cpus: dict[tuple[int, ...], list[int]] = {}
+    for number, cpus in sorted(placement.pins.items()):
+        by_cpus.setdefault(tuple(cpus), []).append(number)
+    parts = [
+        f"vCPU{'s' if len(numbers) > 1 else ''} {cpuset.text_of(numbers)} on CPU {cpuset.text_of(cpus)}"
+        for cpus, numbers in by_cpus.items()
+    ]
+    if placement.emulator:
+        parts.append(f"emulator on CPU {cpuset.text_of(placement.emulator)}")
+    if placement.mode:
+        parts.append(f"memory from cell {cpuset.text_of(placement.cells)} ({placement.mode})")
+    return "; ".join(parts) or "anywhere"
+
+
+def _places(guest: Domain) -> GuestPlaces:
+    return places_of(guest, cache.ticks([guest.host_id]).get(guest.host_id))
+
+
+def _request(domain: Domain, wanted: Placement, user: User, *, undoes: Job | None = None) -> Job:
+    title = f"Place {domain.name} {_where(wanted)}" if undoes is None else f"Undo: {undoes.label}"
+    if not can(user, Permission.OPERATE, domain):
+        record(
+            user=user,
+            action=PLACE.name,
+            target_kind="domain",
+            target_id=domain.pk,
+            target_name=domain.name,
+            refused=True,
+        )
+        raise NotPermitted(f"You may not {Permission.OPERATE.label}.")
+    if reason := host_obstacle(domain.host):
+        raise Conflict(cannot(title, reason))
+    return jobs.create(
+        kind=PLACE,
+        user=user,
+        target=jobs.Target(kind="domain", id=str(domain.pk), name=domain.name, host_name=domain.host.name),
+        label=title,
+        parameters={"after": wanted.stored()},
+        virsh=virsh_commands(domain.name, wanted, tuple(range(domain.host.cpus)), domain.vcpus),
+    )
+
+
+def _where(wanted: Placement) -> str:
+    if wanted.mode:
+        return f"in cell {cpuset.text_of(wanted.cells)}"
+    return (
+        f"on CPU {cpuset.text_of({cpu for cpus in wanted.pins.values() for cpu in cpus})}"
+        if wanted.pins
+        else "anywhere"
+    )

@@ -1,0 +1,1 @@
+"""Steal: who takes a guest's CPU time, and where it would be better off."""

@@ -1,0 +1,120 @@
+"""Cells, vCPUs and what is wrong with them on the pages; and the job that puts it right."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from domains.models import Domain
+from domains.numa.job import PLACE
+from tests.factories import DomainFactory, HostFactory, JobFactory
+from tests.ticks import guest_sample, write_tick
+from vmdash.jobs.models import Job
+
+pytestmark = pytest.mark.django_db
+
+MIB = 2**10
+CELLS = [
+    {"id": 0, "cpus": [0, 1], "memory_kib": 1024 * MIB, "distances": [10, 20]},
+    {"id": 1, "cpus": [2, 3], "memory_kib": 1024 * MIB, "distances": [20, 10]},
+]
+
+
+@pytest.fixture
+def wrong() -> Domain:
+    """Its memory comes from cell 0, its vCPU is pinned to cell 1."""
+    host = HostFactory.create(name="kvm3", cpus=4, cells=CELLS)
+    guest = DomainFactory.create(
+        host=host, name="cache1", vcpus=1, memory_kib=96 * MIB, numa_cells=[0], vcpu_pins={"0": [2]}
+    )
+    write_tick(host, {guest: guest_sample()}, places={guest: {0: 2}})
+    return guest
+
+
+def page(client: Client, name: str, *arguments: object) -> str:
+    answer = client.get(reverse(name, args=arguments))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_the_guest_s_page_says_what_is_wrong_and_offers_to_put_it_right(operator_client: Client, wrong: Domain) -> None:
+    headline = "Its vCPU is pinned to CPU 2 in cell 1, but its memory comes from cell 0."
+    assert headline in page(operator_client, "guest", wrong.pk)
+    text = page(operator_client, "guest-tab", wrong.pk, "cpu")
+    assert headline in text
+    assert "Put it right…" in text
+
+
+def test_a_viewer_sees_it_but_may_not_change_it(viewer_client: Client, wrong: Domain) -> None:
+    assert "Put it right" not in page(viewer_client, "guest-tab", wrong.pk, "cpu")
+    assert viewer_client.get(reverse("guest-place", args=[wrong.pk])).status_code == 403
+    assert viewer_client.post(reverse("guest-place-now", args=[wrong.pk])).status_code == 403
+    assert viewer_client.post(reverse("guest-place-undo", args=[wrong.pk])).status_code == 403
+    assert not Job.objects.exists()
+
+
+def test_strangers_are_sent_to_sign_in(client: Client, nobody_client: Client, wrong: Domain) -> None:
+    assert client.get(reverse("guest-place", args=[wrong.pk])).status_code == 302
+    assert nobody_client.get(reverse("guest-place", args=[wrong.pk])).status_code in (403, 404)
+
+
+def test_the_host_s_page_draws_vcpus_where_they_are(viewer_client: Client, wrong: Domain) -> None:
+    text = page(viewer_client, "host", "kvm3")
+    assert "cache1: " in text.replace("</a>", "")
+    assert 'class="vcpu away"' in text
+
+
+def test_what_would_be_set_is_shown_first(operator_client: Client, wrong: Domain) -> None:
+    text = page(operator_client, "guest-place", wrong.pk)
+    assert "vCPU 0 on CPU 0-1; emulator on CPU 0-1; memory from cell 0 (strict)" in text
+    assert not Job.objects.exists()
+
+
+def test_placing_it_makes_a_job(operator_client: Client, wrong: Domain) -> None:
+    answer = operator_client.post(reverse("guest-place-now", args=[wrong.pk]), {"cell": ""})
+    job = Job.objects.get()
+    assert (answer.status_code, answer.headers["Location"]) == (302, reverse("job", args=[job.pk]))
+    assert (job.kind, job.label) == ("domain.place", "Place cache1 in cell 0")
+    assert job.parameters["after"]["pins"] == {"0": [0, 1]}
+    assert "virsh vcpupin cache1 0 0-1 --live --config" in job.virsh
+
+
+@pytest.mark.parametrize(("cell", "status"), [("7", 400), ("x", 400), ("-1", 400)])
+def test_a_cell_that_is_not_there_is_refused(operator_client: Client, wrong: Domain, cell: str, status: int) -> None:
+    assert operator_client.post(reverse("guest-place-now", args=[wrong.pk]), {"cell": cell}).status_code == status
+    assert operator_client.get(reverse("guest-place", args=[wrong.pk]), {"cell": cell}).status_code == status
+    assert not Job.objects.exists()
+
+
+def test_one_that_does_not_fit_is_refused(operator_client: Client, wrong: Domain) -> None:
+    Domain.objects.filter(pk=wrong.pk).update(vcpus=3)
+    answer = operator_client.post(reverse("guest-place-now", args=[wrong.pk]), {"cell": "1"})
+    assert answer.status_code == 409
+    assert "cell 1 has 2 CPUs" in answer.content.decode()
+
+
+def test_the_last_placement_can_be_undone(operator_client: Client, wrong: Domain) -> None:
+    before = {"pins": {"0": [2]}, "emulator": [], "mode": "strict", "cells": [0]}
+    JobFactory.create(
+        kind=PLACE.name, state="succeeded", target_kind="domain", target_id=str(wrong.pk), label="Place cache1",
+        parameters={"after": {}, "before": before},
+    )  # fmt: skip
+    assert "Undo the last placement" in page(operator_client, "guest-tab", wrong.pk, "cpu")
+    operator_client.post(reverse("guest-place-undo", args=[wrong.pk]))
+    job = Job.objects.get(state="queued")
+    assert job.parameters["after"] == before
+
+
+def test_nothing_to_undo_is_said(operator_client: Client, wrong: Domain) -> None:
+    answer = operator_client.post(reverse("guest-place-undo", args=[wrong.pk]), follow=True)
+    assert "Nobody has placed cache1 by vmdash." in answer.content.decode()
+
+
+def test_a_guest_without_a_policy_has_memory_nobody_knows_where(viewer_client: Client) -> None:
+    host = HostFactory.create(cpus=4, cells=CELLS)
+    guest = DomainFactory.create(host=host, vcpus=1)
+    write_tick(host, {guest: guest_sample()}, places={guest: {0: 1}})
+    text = page(viewer_client, "guest-tab", guest.pk, "cpu")
+    assert "its memory may be in any cell, and libvirt does not tell where" in text
+    assert "Nothing is known to be wrong." in text
