@@ -195,9 +195,7 @@ def _measured(
                     "latest",
                 )
             )
-            figures.append(
-                at_most("CPU meanwhile", 100 * max(sick.collectors), "% of a core", 60, "share")
-            )
+            figures.append(at_most("CPU meanwhile", 100 * max(sick.collectors), "% of a core", 60, "share"))
     _clear()
     return figures
 

@@ -8,9 +8,10 @@ qemu+tcp://127.64.0.1/system list`. It is told of hosts that never existed, so n
 
 What the hosts do
     Each has the same 50 guests by shape: 1, 2 or 4 vCPUs, one or two disks and cards; nine in ten run. The counters of
-    running guests move at rates that vary over time, and never go down while the guest runs. `--changes` guests a
-    second, anywhere in the fleet, are paused and resumed, or stopped and started, with the events of that. There is a
-    pool with a volume for each disk, a network, two NUMA cells.
+    running guests move at rates that vary over time, and never go down while the guest runs. On one host in ten the
+    CPUs are crowded, so that the collector looks for who takes what guests lose. `--changes` guests a second, anywhere
+    in the fleet, are paused and resumed, or stopped and started, with the events of that. There is a pool with a volume
+    for each disk, a network, and there are two NUMA cells with 32 CPUs each.
 
 What they do not do
     Nothing can be changed over a connection, and calls that the collector does not make are answered with

@@ -19,9 +19,7 @@ def main() -> None:
     asked = parser.parse_args()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    server = Server(
-        asked.hosts, asked.guests, port=asked.port, changes_per_s=asked.changes, hung_share=asked.hung
-    )
+    server = Server(asked.hosts, asked.guests, port=asked.port, changes_per_s=asked.changes, hung_share=asked.hung)
     asyncio.run(server.run())
 
 

@@ -8,7 +8,7 @@ from functools import cache
 
 from bench.simulator.fleet import CELLS, CPUS, MEMORY_KIB, Guest, Host
 from bench.simulator.guests import GIB
-from bench.simulator.wire import NO_DOMAIN, Arguments, Procedure, hyper, integer, string
+from bench.simulator.wire import NO_DOMAIN, OPERATION_INVALID, Arguments, Procedure, hyper, integer, string
 
 _VERSION = 9_000_000
 _FEATURES = {11, 13, 14}
@@ -37,7 +37,9 @@ _CAPABILITIES = """<capabilities>
   </guest>
 </capabilities>
 """
-_CELL = "<cell id='{id}'><memory unit='KiB'>{memory}</memory><distances>{distances}</distances><cpus>{cpus}</cpus></cell>"
+_CELL = (
+    "<cell id='{id}'><memory unit='KiB'>{memory}</memory><distances>{distances}</distances><cpus>{cpus}</cpus></cell>"
+)
 _NETWORK = """<network>
   <name>default</name><uuid>{uuid}</uuid>
   <forward mode='nat'/><bridge name='virbr0' stp='on' delay='0'/>
@@ -113,10 +115,14 @@ def _capabilities(host: Host, _arguments: Arguments) -> bytes:
 
 
 def _cpu_stats(host: Host, arguments: Arguments) -> bytes:
-    _, wanted = arguments.integer(), arguments.integer()
-    seconds = time.monotonic() - host.began
+    number, wanted = arguments.integer(), arguments.integer()
+    seconds = (time.monotonic() - host.began) * (CPUS if number == -1 else 1)
     shares = {"kernel": 0.04, "user": 0.3, "idle": 0.65, "iowait": 0.01}
-    return _node_stats({name: int(share * CPUS * seconds * 10**9) for name, share in shares.items()}, wanted)
+    return _node_stats({name: int(share * seconds * 10**9) for name, share in shares.items()}, wanted)
+
+
+def _cpu_map(_host: Host, _arguments: Arguments) -> bytes:
+    return string(b"\xff" * (CPUS // 8)) + integer(CPUS) + integer(CPUS)
 
 
 def _memory_stats(host: Host, arguments: Arguments) -> bytes:
@@ -169,6 +175,13 @@ def _lookup(host: Host, arguments: Arguments) -> bytes:
 def _xml(host: Host, arguments: Arguments) -> bytes:
     guest = _guest(host, arguments)
     return string(guest.xml(inactive=bool(arguments.integer() & _XML_INACTIVE)))
+
+
+def _vcpus(host: Host, arguments: Arguments) -> bytes:
+    guest, _, map_size = _guest(host, arguments), arguments.integer(), arguments.integer()
+    if not guest.active:
+        raise Refused(OPERATION_INVALID, "domain is not running")
+    return guest.vcpus(map_size)
 
 
 def _state(host: Host, arguments: Arguments) -> bytes:
@@ -225,11 +238,13 @@ REPLIES: dict[int, Callable[[Host, Arguments], bytes]] = {
     _P.NODE_GET_INFO: _node_info,
     _P.NODE_GET_CPU_STATS: _cpu_stats,
     _P.NODE_GET_MEMORY_STATS: _memory_stats,
+    _P.NODE_GET_CPU_MAP: _cpu_map,
     _P.CONNECT_LIST_ALL_DOMAINS: _domains,
     _P.CONNECT_GET_ALL_DOMAIN_STATS: _stats,
     _P.DOMAIN_LOOKUP_BY_UUID: _lookup,
     _P.DOMAIN_GET_XML_DESC: _xml,
     _P.DOMAIN_GET_STATE: _state,
+    _P.DOMAIN_GET_VCPUS: _vcpus,
     _P.DOMAIN_GET_INFO: lambda host, arguments: _guest(host, arguments).info(),
     _P.DOMAIN_IS_ACTIVE: lambda host, arguments: integer(int(_guest(host, arguments).active)),
     _P.DOMAIN_IS_PERSISTENT: _YES,

@@ -41,6 +41,7 @@ class Guest:
     shape: Shape
     state: tuple[int, int]
     began: float
+    crowded: bool
 
     @property
     def active(self) -> bool:
@@ -54,7 +55,7 @@ class Guest:
         return guests.effective_seconds(time.monotonic() - self.began)
 
     def cpu(self) -> bytes:
-        return _cpu_record(self.shape, self.state).pack(self.seconds())
+        return _cpu_record(self.shape, self.state, self.crowded).pack(self.seconds())
 
     def rest(self) -> bytes:
         return _rest_record(self.shape).pack(self.seconds()).replace(_PLACEHOLDER.encode(), self.name.encode())
@@ -70,10 +71,22 @@ class Guest:
             (integer(self.state[0]), hyper(memory), hyper(memory), integer(self.shape.vcpus), hyper(cpu_ns))
         )
 
+    def vcpus(self, map_size: int) -> bytes:
+        """remote_domain_get_vcpus_ret: where each is, and that it may be anywhere."""
+        count, at = self.shape.vcpus, int(time.monotonic() / 60)
+        placed = (
+            integer(n)
+            + integer(1)
+            + hyper(int(self.seconds() * 10**8))
+            + integer((self.shape.number * 5 + n + at) % CPUS)
+            for n in range(count)
+        )
+        return integer(count) + b"".join(placed) + string(b"\xff" * (count * map_size))
+
 
 @cache
-def _cpu_record(shape: Shape, state: tuple[int, int]) -> Record:
-    return guests.cpu_record(shape, *state)
+def _cpu_record(shape: Shape, state: tuple[int, int], crowded: bool) -> Record:
+    return guests.cpu_record(shape, *state, crowded=crowded)
 
 
 @cache
@@ -108,6 +121,7 @@ class Host:
                 shape=shape,
                 state=RUNNING_BOOTED if shape.runs else OFF_UNKNOWN,
                 began=self.began - shape.number * 7,
+                crowded=self.number % 10 == 3,
             )
 
     def change(self, guest: Guest, chance: random.Random) -> tuple[int, int]:

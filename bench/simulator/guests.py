@@ -185,8 +185,8 @@ def state_record(state: int, reason: int) -> list[bytes]:
     return [int_param("state.state", state), int_param("state.reason", reason)]
 
 
-def cpu_record(shape: Shape, state: int, reason: int) -> Record:
-    """The groups state, cpu and vcpu."""
+def cpu_record(shape: Shape, state: int, reason: int, *, crowded: bool) -> Record:
+    """The groups state, cpu and vcpu. On a crowded host vCPUs wait up to a fifth of the time, else next to nothing."""
     record = Record()
     record.add(*state_record(state, reason))
     busy = 0.05 + shape.number % 7 / 10
@@ -199,7 +199,7 @@ def cpu_record(shape: Shape, state: int, reason: int) -> Record:
         record.counter(f"vcpu.{n}.time", busy * _NS)
         record.counter(f"vcpu.{n}.wait", 0)
         record.add(bool_param(f"vcpu.{n}.halted", value=False))
-        record.counter(f"vcpu.{n}.delay", (shape.number + n) % 5 / 100 * _NS)
+        record.counter(f"vcpu.{n}.delay", (shape.number + n) % 5 / (20 if crowded else 1000) * _NS)
     record.prepare()
     return record
 

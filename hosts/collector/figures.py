@@ -8,6 +8,7 @@ from collections import deque
 
 from django.conf import settings
 
+from hosts.collector.crowd import Crowd
 from hosts.collector.duties import Duty
 from hosts.collector.guests import GuestWatch
 from hosts.collector.lane import Lane
@@ -29,7 +30,9 @@ _FIRST_STEP = 5
 class Figures:
     """Used on the event loop's thread."""
 
-    def __init__(self, host: Host, lane: Lane, sampler: Sampler, watch: GuestWatch, publisher: Publisher) -> None:
+    def __init__(
+        self, host: Host, lane: Lane, sampler: Sampler, watch: GuestWatch, publisher: Publisher, crowd: Crowd
+    ) -> None:
         self._host_id = host.pk
         self._lane = lane
         self._sampler = sampler
@@ -38,7 +41,7 @@ class Figures:
         self._fast = Rhythm(f"{host.name}: states and CPU", host.fast_interval_s or settings.FAST_INTERVAL_S)
         self._slow = Rhythm(f"{host.name}: all figures", host.slow_interval_s or settings.SLOW_INTERVAL_S)
         self._waiting: deque[str] = deque()
-        self._places = Rhythm(f"{host.name}: places of vCPUs", PLACES_S)
+        self._places = Rhythm(f"{host.name}: places of vCPUs", PLACES_S, crowd.stretch)
         self._unplaced: deque[str] = deque()
         self._contended: deque[str] | None = None
         """Guests whose vCPUs are to be found; empty: all are. None while nobody loses anything."""

@@ -15,6 +15,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error, close_old_connections
 
+from hosts.collector.crowd import Crowd
 from hosts.collector.host import HostCollector
 from hosts.collector.inventory import GuestInventory, Outcome, StorageInventory
 from hosts.collector.lane import stuck_threads
@@ -61,7 +62,7 @@ class Collector:
         self._history = HistoryWriter()
         self._writer = Writer(inventory, self._hand_over)
         self._storage_writer = Writer(storage, self._hand_over, name="storage-writer", at_once=20)
-        self._services = Services(self._writer, self._storage_writer, self._publisher, self._history)
+        self._services = Services(self._writer, self._storage_writer, self._publisher, self._history, Crowd())
         self._hosts: dict[int, Host] = {}
         """Those that are enabled."""
         self._watched: dict[int, _Watched] = {}

@@ -19,6 +19,7 @@ from django.utils import timezone
 
 from hosts.collector.actor import Actor
 from hosts.collector.agents import Agents
+from hosts.collector.crowd import Crowd
 from hosts.collector.duties import Duty
 from hosts.collector.facts import collect, read_host
 from hosts.collector.figures import Figures
@@ -50,6 +51,7 @@ class Services:
     """For pools and volumes."""
     publisher: Publisher
     history: History
+    crowd: Crowd
 
 
 class Session:
@@ -75,9 +77,9 @@ class Session:
         self._subscription: events.Subscription | None = None
         self._actor = Actor(host, lane)
         self._agents = Agents(lane, self._actor, handle=self._running, report=self._report_agent)
-        self._watch = GuestWatch(host.name, connection, lane, self._submit, self._agents)
+        self._watch = GuestWatch(host, connection, lane, self._submit, self._agents, services.crowd)
         self._sampler = Sampler(connection, host.pk, services.history)
-        figures = Figures(host, lane, self._sampler, self._watch, services.publisher)
+        figures = Figures(host, lane, self._sampler, self._watch, services.publisher, services.crowd)
         self._screens = Screens(lane, self._actor, services.publisher, lambda: self._watch.active().keys())
         self._host_rhythm = Rhythm(f"{host.name}: host", settings.SWEEP_INTERVAL_S)
         self._host_reading: Iterator[dict[str, Any]] | None = None
