@@ -111,8 +111,11 @@ def main() -> int:
 
         pulses = Pulses()
         per_host: list[tuple[int, float]] = []
-        for case in cases:
-            figures += _measured(case, window_s, stores, pulses, per_host)
+        try:
+            for case in cases:
+                figures += _measured(case, window_s, stores, pulses, per_host)
+        finally:
+            pulses.stop()
     if len(per_host) > 1:
         figures.append(_growth(per_host))
     return 0 if report("collector", figures) else 1

@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections.abc import Collection, Mapping
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import orjson
@@ -19,14 +20,27 @@ if TYPE_CHECKING:
 
 
 class Pulses:
-    """Notes when each host's pulses arrive (monotonic), in a thread of its own, until the process ends."""
+    """Notes when each host's pulses arrive (monotonic), in a thread of its own."""
 
     def __init__(self) -> None:
         self.arrivals: dict[int, list[float]] = {}
         self.interval_ms: dict[int, int] = {}
         self._listening = threading.Event()
-        threading.Thread(target=lambda: asyncio.run(self._listen()), name="pulses", daemon=True).start()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="pulses", daemon=True)
+        self._thread.start()
         self._listening.wait()
+
+    def stop(self) -> None:
+        """Before Redis ends."""
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    async def _run(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        listening = asyncio.create_task(self._listen())
+        await self._stop.wait()
+        listening.cancel()
+        await asyncio.wait([listening])
 
     async def _listen(self) -> None:
         layer: BaseChannelLayer | None = get_channel_layer()
@@ -51,4 +65,4 @@ class Pulses:
 def _lateness_s(arrivals: list[float], begin: float, end: float, interval_s: float) -> float:
     before = max((at for at in arrivals if at < begin), default=-math.inf)
     moments = [before, *(at for at in arrivals if begin <= at <= end), end]
-    return max(after - earlier for earlier, after in zip(moments, moments[1:], strict=False)) - interval_s
+    return max(after - earlier for earlier, after in pairwise(moments)) - interval_s

@@ -73,7 +73,7 @@ class Guest:
 
     def vcpus(self, map_size: int) -> bytes:
         """remote_domain_get_vcpus_ret: where each is, and that it may be anywhere."""
-        count, at = self.shape.vcpus, int(time.monotonic() / 60)
+        count, at, cpu_ns = self.shape.vcpus, int(time.monotonic() / 60), int(self.seconds() * 10**8)
         placed = (
             integer(n)
             + integer(1)

@@ -135,8 +135,8 @@ class Connection(asyncio.Protocol):
 
     def _register(self, procedure: int, body: bytes) -> int:
         self._callbacks += 1
-        if procedure == Procedure.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY:
-            if Arguments(body).integer() == _LIFECYCLE:
-                self._lifecycle = self._callbacks
-                self._server.subscribers[self._host.number].add(self)
+        of_guests = procedure == Procedure.CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY
+        if of_guests and Arguments(body).integer() == _LIFECYCLE:
+            self._lifecycle = self._callbacks
+            self._server.subscribers[self._host.number].add(self)
         return self._callbacks
