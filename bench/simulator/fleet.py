@@ -75,10 +75,7 @@ class Guest:
         """remote_domain_get_vcpus_ret: where each is, and that it may be anywhere."""
         count, at, cpu_ns = self.shape.vcpus, int(time.monotonic() / 60), int(self.seconds() * 10**8)
         placed = (
-            integer(n)
-            + integer(1)
-            + hyper(int(self.seconds() * 10**8))
-            + integer((self.shape.number * 5 + n + at) % CPUS)
+            integer(n) + integer(1) + hyper(cpu_ns) + integer((self.shape.number * 5 + n + at) % CPUS)
             for n in range(count)
         )
         return integer(count) + b"".join(placed) + string(b"\xff" * (count * map_size))

@@ -70,10 +70,11 @@ def rate(before: int | None, after: int | None, elapsed_s: float) -> float | Non
     return (after - before) / elapsed_s
 
 
-def fraction(before_ns: int | None, after_ns: int | None, elapsed_s: float) -> float | None:
-    """The share of the interval a clock in ns ran, at most 1: the two clocks are read at slightly different moments."""
-    ns_per_s = rate(before_ns, after_ns, elapsed_s)
-    return None if ns_per_s is None else min(ns_per_s / _NS, 1.0)
+def _share(before_ns: int | None, after_ns: int | None, elapsed_ns: float) -> float | None:
+    """The share of the interval a clock ran, at most 1: the two clocks are read at slightly different moments."""
+    if before_ns is None or after_ns is None or after_ns < before_ns:
+        return None
+    return min((after_ns - before_ns) / elapsed_ns, 1.0)
 
 
 def cpu(before: GuestStats, after: GuestStats, elapsed_s: float) -> CpuRates | None:
@@ -81,24 +82,18 @@ def cpu(before: GuestStats, after: GuestStats, elapsed_s: float) -> CpuRates | N
     used = rate(before.cpu_time_ns, after.cpu_time_ns, elapsed_s)
     if used is None:
         return None
-    earlier = {vcpu.number: vcpu for vcpu in before.vcpus}
-    vcpus = tuple(
-        VcpuRates(
-            vcpu.number,
-            fraction(earlier[vcpu.number].time_ns, vcpu.time_ns, elapsed_s),
-            fraction(earlier[vcpu.number].delay_ns, vcpu.delay_ns, elapsed_s),
-        )
-        for vcpu in after.vcpus
-        if vcpu.number in earlier
-    )
-    steals = [vcpu.steal for vcpu in vcpus if vcpu.steal is not None]
-    return CpuRates(
-        cores_used=used / _NS,
-        steal_mean=sum(steals) / len(steals) if steals else None,
-        steal_worst=max(steals, default=None),
-        steal_cores=sum(steals) if steals else None,
-        vcpus=vcpus,
-    )
+    earlier, elapsed_ns = {vcpu.number: vcpu for vcpu in before.vcpus}, elapsed_s * _NS
+    vcpus, steals = [], []
+    for vcpu in after.vcpus:
+        if then := earlier.get(vcpu.number):
+            steal = _share(then.delay_ns, vcpu.delay_ns, elapsed_ns)
+            vcpus.append(VcpuRates(vcpu.number, _share(then.time_ns, vcpu.time_ns, elapsed_ns), steal))
+            if steal is not None:
+                steals.append(steal)
+    if not steals:
+        return CpuRates(used / _NS, None, None, None, tuple(vcpus))
+    total = sum(steals)
+    return CpuRates(used / _NS, total / len(steals), max(steals), total, tuple(vcpus))
 
 
 def block(before: BlockStats, after: BlockStats, elapsed_s: float) -> BlockRates:
