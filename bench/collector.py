@@ -16,25 +16,23 @@ import os
 import signal
 import statistics
 import sys
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
 
+from bench.collecting import ROOT, CollectorAtWork, stores
 from bench.report import Figure, at_most, report
 from bench.usage import Meter, descendants, peak_mib
 from tests.polling import poll
-from tests.services import PostgreSQL, Redis, Server, VictoriaMetrics, free_port
+from tests.services import Server, free_port
 
 if TYPE_CHECKING:
     from bench.lateness import Pulses
 
-ROOT = Path(__file__).parent.parent
 GUESTS = 50
 INTERVAL_S = 10
 CHANGES_PER_S = 5
@@ -79,20 +77,6 @@ class Simulator(Server):
         os.kill(self.pid, signal.SIGUSR1)
 
 
-class CollectorAtWork(Server):
-    def __init__(self) -> None:
-        super().__init__("collector")
-        self._start(sys.executable, ROOT / "manage.py", "collect")
-        self._wait()
-
-    def _answers(self) -> bool:
-        return " starts" in self.log
-
-    @property
-    def log(self) -> str:
-        return (self.directory / "log").read_text()
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.collector")
     parser.add_argument("--quick", action="store_true", help="100 hosts at most, and short windows")
@@ -100,20 +84,20 @@ def main() -> int:
     parser.add_argument("--collectors", type=int, default=1)
     parser.add_argument("--window", type=float, help="how long is measured, in seconds")
     asked = parser.parse_args()
-    cases = QUICK if asked.quick else CASES
+    cases: Sequence[Case] = QUICK if asked.quick else CASES
     if asked.hosts:
-        cases = (Case(asked.hosts, asked.collectors, 2 if asked.collectors == 1 else 5, hang=asked.collectors == 1),)
+        cases = [Case(asked.hosts, asked.collectors, 2 if asked.collectors == 1 else 5, hang=asked.collectors == 1)]
     window_s = asked.window or (25 if asked.quick else 60)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to clear away whatever ends it
     figures: list[Figure] = []
-    with _stores() as stores:
+    with stores(FAST_INTERVAL_S=INTERVAL_S, SLOW_INTERVAL_S=INTERVAL_S) as servers:
         from bench.lateness import Pulses
 
         pulses = Pulses()
         per_host: list[tuple[int, float]] = []
         try:
             for case in cases:
-                figures += _measured(case, window_s, stores, pulses, per_host)
+                figures += _measured(case, window_s, servers, pulses, per_host)
         finally:
             pulses.stop()
     if len(per_host) > 1:
@@ -121,42 +105,8 @@ def main() -> int:
     return 0 if report("collector", figures) else 1
 
 
-@contextmanager
-def _stores() -> Iterator[dict[str, Server]]:
-    """Private servers, and Django set up in this process with them."""
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vmdash-bench-"))
-        redis, database, port = Redis(), PostgreSQL(), free_port()
-        history = VictoriaMetrics(port)
-        stores: dict[str, Server] = {"Redis": redis, "PostgreSQL": database, "history store": history}
-        for one in stores.values():
-            stack.callback(one.stop)
-        for name in [name for name in os.environ if name.startswith("VMDASH_")]:
-            del os.environ[name]
-        os.environ |= {
-            "DJANGO_SETTINGS_MODULE": "vmdash.settings",
-            "VMDASH_DATA_DIR": folder,
-            "REDIS_URL": redis.url,
-            "DATABASE_URL": database.url,
-            "VMDASH_TSDB_URL": history.url,
-            "VMDASH_FAST_INTERVAL_S": str(INTERVAL_S),
-            "VMDASH_SLOW_INTERVAL_S": str(INTERVAL_S),
-        }
-        import psycopg
-
-        with psycopg.connect(f"host={database.directory} user=postgres dbname=postgres", autocommit=True) as client:
-            client.execute("CREATE DATABASE vmdash")
-        import django
-
-        django.setup()
-        from django.core.management import call_command
-
-        call_command("migrate", verbosity=0)
-        yield stores
-
-
 def _measured(
-    case: Case, window_s: float, stores: Mapping[str, Server], pulses: Pulses, per_host: list[tuple[int, float]]
+    case: Case, window_s: float, servers: Mapping[str, Server], pulses: Pulses, per_host: list[tuple[int, float]]
 ) -> list[Figure]:
     what = f"{case.hosts:,} simulated hosts × {GUESTS} guests, {case.collectors} collector{'s'[: case.collectors - 1]}"
     print(f"\n{what}", flush=True)
@@ -172,7 +122,7 @@ def _measured(
         known_s = time.monotonic() - begun
         print(f"  all known after {known_s:.0f} s", flush=True)
         time.sleep(INTERVAL_S)  # what had piled up meanwhile is done with
-        processes = {"simulator": simulator} | dict(stores)
+        processes = {"simulator": simulator} | dict(servers)
         seen = _window(window_s, hosts, collectors, processes, pulses)
         figures = [
             Figure(f"until everything of {what} is known", round(known_s, 1), "s", "–", True),

@@ -39,7 +39,7 @@ class _Table:
         keys = self._keys.get(prefix)
         if keys is None:
             keys = self._keys[prefix] = [prefix + key for key, _, _ in self._counters]
-        values = list(map(told.get, keys))
+        values: list[Any] = list(map(told.get, keys))
         if None in values:
             return self._part(values).row(head, told, prefix, at_ms) if any(map(_is_told, values)) else ""
         for n in self._scaled:
