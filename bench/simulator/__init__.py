@@ -30,5 +30,5 @@ server      connections, keepalive, events
 
 Replies are prepared as far as can be: only counters are computed when they are asked for, so that the simulator takes
 little of the machine that is measured. Sources: libvirt's src/remote/remote_protocol.x, src/rpc/virnetprotocol.x and
-src/rpc/virkeepaliveprotocol.x.
+src/rpc/virkeepaliveprotocol.x, src/libvirt_internal.h.
 """

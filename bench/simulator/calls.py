@@ -11,8 +11,8 @@ from bench.simulator.guests import GIB
 from bench.simulator.wire import NO_DOMAIN, OPERATION_INVALID, Arguments, Procedure, hyper, integer, string
 
 _VERSION = 9_000_000
-_FEATURES = {11, 13, 14}
-"""Keepalive, the close callback, events with callback ids (VIR_DRV_FEATURE_…)."""
+_FEATURES = {9, 10, 14, 15}
+"""Strings among typed parameters, keepalive, events with callback ids, the close callback (VIR_DRV_FEATURE_…)."""
 _ACTIVE, _INACTIVE, _MANAGED_SAVE, _AUTOSTART = 1, 2, 256, 1024
 _TRANSIENT = 8
 """virConnectListAllDomainsFlags; the groups that all or none of the guests fit"""
