@@ -57,7 +57,9 @@ class Agents:
         self._records: dict[str, _Record] = {}
 
     def duty(self) -> Duty:
-        return Duty(lambda: min((record.due for record in self._records.values()), default=math.inf), self._step)
+        return Duty(
+            lambda: min((record.due for record in self._records.values()), default=math.inf), self._step, can_wait=True
+        )
 
     def noticed(self, uuid: str, definition: DomainDefinition, *, active: bool) -> SeenAgent:
         """Whether the agent's channel is open, as the guest's definition tells. Returns what is to be handed over."""

@@ -12,3 +12,5 @@ class Duty:
 
     due: Callable[[], float]
     step: Callable[[], Awaitable[None]]
+    can_wait: bool = False
+    """It takes turns with those of other hosts."""

@@ -54,7 +54,7 @@ class Figures:
             Duty(lambda: self._fast.due, self._tick),
             Duty(lambda: 0 if self._waiting else self._slow.due, self._slow_step),
             Duty(lambda: 0 if self._contended is not None else math.inf, self._blame_step),
-            Duty(lambda: 0 if self._unplaced else self._places.due, self._places_step),
+            Duty(lambda: 0 if self._unplaced else self._places.due, self._places_step, can_wait=True),
         )
 
     async def _tick(self) -> None:

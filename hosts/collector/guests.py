@@ -100,8 +100,8 @@ class GuestWatch:
         return (
             Duty(lambda: 0 if self._states else math.inf, self._read_states),
             Duty(lambda: 0 if self._full else math.inf, self._read_full),
-            Duty(lambda: 0 if self._reading else self._sweep.due, self._continue_sweep),
-            Duty(lambda: 0 if self._definitions else math.inf, self._read_definitions),
+            Duty(lambda: 0 if self._reading else self._sweep.due, self._continue_sweep, can_wait=True),
+            Duty(lambda: 0 if self._definitions else math.inf, self._read_definitions, can_wait=True),
         )
 
     def on_event(self, event: GuestEvent) -> None:

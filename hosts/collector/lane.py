@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-from hosts.collector.turns import Turns
 from vmdash.virt.errors import HostHung
 
 log = logging.getLogger(__name__)
@@ -41,7 +40,6 @@ class Lane:
         self._name = name
         self._deadline_s = deadline_s
         self._loop = asyncio.get_running_loop()
-        self._turns = Turns.of_this_loop()
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._busy = False
         self._thread = threading.Thread(target=self._work, name=f"lane-{name}", daemon=True)
@@ -50,7 +48,6 @@ class Lane:
     async def run(self, call: Callable[..., T], *arguments: Any) -> T:
         """The result of `call(*arguments)`. Raises what it raises, and HostHung when that takes too long."""
         future: asyncio.Future[T] = self._loop.create_future()
-        turn = await self._turns.take()
         self._calls.put((lambda: call(*arguments), future))
         try:
             async with asyncio.timeout(self._deadline_s):
@@ -59,8 +56,6 @@ class Lane:
             raise HostHung.because(
                 "use libvirt", self._name, reason=f"a call got no answer within {self._deadline_s:g} s"
             ) from None
-        finally:
-            turn.end()
 
     async def some(self, reading: Iterator[T]) -> tuple[list[T], bool]:
         """What `reading` gives within about `STEP_S`, and whether that was all. So long work is done in short steps."""

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterator, Set
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -30,6 +31,7 @@ from hosts.collector.publisher import Publisher
 from hosts.collector.rhythm import Rhythm
 from hosts.collector.sampling import History, Sampler
 from hosts.collector.screens import Screens
+from hosts.collector.turns import Turns
 from hosts.collector.writer import HostSeen, Lease, Writer
 from hosts.models import Host
 from vmdash.virt import events
@@ -72,6 +74,7 @@ class Session:
         self._lane = lane
         self._submit = partial(services.writer.submit, lease)
         self._wake = asyncio.Event()
+        self._turns = Turns.of_this_loop()
         self._closed: CloseReason | None = None
         self.answered_at = timezone.now()
         self._subscription: events.Subscription | None = None
@@ -87,7 +90,7 @@ class Session:
         self._host_columns: dict[str, Any] = {}
         states, full, sweep, definitions = self._watch.duties()
         tick, slow, blame, places = figures.duties()
-        of_host = Duty(lambda: 0 if self._host_reading else self._host_rhythm.due, self._read_host)
+        of_host = Duty(lambda: 0 if self._host_reading else self._host_rhythm.due, self._read_host, can_wait=True)
         screens, agents = self._screens.duty(), self._agents.duty()
         self._duties = (states, tick, full, blame, slow, places, sweep, of_host, definitions, screens, agents)
 
@@ -124,18 +127,16 @@ class Session:
     async def run(self, ready: Callable[[], None]) -> None:
         """Calls `ready` once the host has told what guests it has, and before that is handed over."""
         self._subscription = await self._lane.run(self._subscribe)
-        first = await self._watch.begin_sweep()
+        with await self._turns.wait():
+            first = await self._watch.begin_sweep()
         ready()
         self._watch.take(first)
         while self._closed is None:
             self._wake.clear()
-            now = time.monotonic()
-            for duty in self._duties:
-                if duty.due() <= now:
-                    await self._do(duty)
-                    break
-            else:
-                await self._wait(min(duty.due() for duty in self._duties))
+            if not await self._do_next():
+                now = time.monotonic()
+                soon = now + self._turns.pause_s()
+                await self._wait(min(soon if due <= now else due for due in (duty.due() for duty in self._duties)))
         raise ConnectionLost.because("watch the guests", self._host.name, detail=f"It was closed: {self._closed}.")
 
     def close(self) -> None:
@@ -150,9 +151,25 @@ class Session:
         self._connection.on_close(self.on_close)
         return events.subscribe(self._connection, self.on_event)
 
-    async def _do(self, duty: Duty) -> None:
+    async def _do_next(self) -> bool:
+        """A step of the most urgent duty that is due. False: there is none, or it is not our turn."""
+        now = time.monotonic()
+        for duty in self._duties:
+            if duty.due() > now:
+                continue
+            if not duty.can_wait:
+                await self._do(duty, nullcontext())
+            elif turn := self._turns.take():
+                await self._do(duty, turn)
+            else:
+                continue
+            return True
+        return False
+
+    async def _do(self, duty: Duty, turn: AbstractContextManager[None]) -> None:
         try:
-            await duty.step()
+            with turn:
+                await duty.step()
         except CallError as error:  # about one guest or one function; the connection is as good as before
             log.warning("%s: %s %s", self._host.name, error, error.detail)
         self.answered_at = timezone.now()

@@ -23,6 +23,7 @@ from hosts.collector.inventory import PoolSeen, PoolsSwept, StorageSilent
 from hosts.collector.lane import Lane
 from hosts.collector.opening import open_connection
 from hosts.collector.rhythm import Rhythm
+from hosts.collector.turns import Turns
 from hosts.collector.writer import HostSeen, Lease, Writer
 from hosts.models import Host
 from vmdash.exceptions import VmdashError
@@ -136,9 +137,10 @@ class Survey:
         at = timezone.now()
         found: list[tuple[Pool, PoolFacts | None]] = []
         with self._rhythm.round():
-            reading, finished = _pools(connection), False
+            reading, finished, turns = _pools(connection), False, Turns.of_this_loop()
             while not finished:
-                some, finished = await lane.some(reading)
+                with await turns.wait():
+                    some, finished = await lane.some(reading)
                 found += some
         present = {facts.uuid: facts for _, facts in found if facts}
         for facts in present.values():
@@ -166,9 +168,10 @@ class Survey:
         self._due[facts.uuid] = began + settings.STORAGE_INTERVAL_S * random.uniform(0.8, 1)  # noqa: S311
         volumes: list[VolumeDefinition] = []
         try:
-            reading, finished = _volumes(pool), False
+            reading, finished, turns = _volumes(pool), False, Turns.of_this_loop()
             while not finished:
-                some, finished = await lane.some(reading)
+                with await turns.wait():
+                    some, finished = await lane.some(reading)
                 volumes += some
             facts = self._facts[facts.uuid] = await lane.run(pool.facts)
         except CallError as error:

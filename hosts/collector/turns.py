@@ -1,71 +1,77 @@
-"""How many lanes work at once.
+"""Whose turn it is to do what can wait.
 
-A collector has thousands of them, but Python runs one thread at a time: those that all want to go on cost more than
-what they do. So they take turns. Most of a call is waiting for the host, hence there are more turns than CPUs; and a
-call that takes long is a slow host's, or a hung one's, and takes nobody's turn.
+Reading everything of a host anew is work for this process more than for the host. When a collector starts, all its
+hosts have that before them; done at once, hundreds of threads would wait for each other's interpreter, and states and
+figures with them. So a few hosts at a time have a turn, for one step each.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import random
 from weakref import WeakKeyDictionary
 
-MOST = 32
-LONG_S = 0.2
+MOST = 4
+LONG_S = 0.5
+"""A step that takes longer is a slow host's, or a hung one's, and no work for us: it keeps nobody waiting."""
+_LOOK_S = 0.3
+"""About how often one who waits looks whether there is a turn; nothing tells."""
 
 _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Turns] = WeakKeyDictionary()
 
 
 class Turns:
-    """Used on one event loop's thread; the longest waiting is next."""
+    """Used on one event loop's thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, most: int = MOST) -> None:
         self._loop = loop
         self._free = most
-        self._waiting: deque[asyncio.Future[None]] = deque()
 
     @classmethod
     def of_this_loop(cls) -> Turns:
-        """Those that all lanes of a process share."""
+        """Those that all hosts of a process share."""
         loop = asyncio.get_running_loop()
         return _of_loop.get(loop) or _of_loop.setdefault(loop, cls(loop))
 
-    async def take(self) -> Turn:
-        """Wait for a turn, which is to be ended."""
-        if self._free > 0:
-            self._free -= 1
-        else:
-            turn: asyncio.Future[None] = self._loop.create_future()
-            self._waiting.append(turn)
-            try:
-                await turn
-            except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
-                    self._pass_on()
-                raise
-        return Turn(self._loop, self)
+    def take(self) -> Turn | None:
+        """A turn, which is to be ended; None while others have them all: try again after `pause_s`."""
+        if not self._free:
+            return None
+        self._free -= 1
+        return Turn(self, self._loop)
 
-    def _pass_on(self) -> None:
-        while self._waiting:
-            following = self._waiting.popleft()
-            if not following.done():
-                following.set_result(None)
-                return
+    async def wait(self) -> Turn:
+        """A turn, as soon as there is one."""
+        while (turn := self.take()) is None:
+            await asyncio.sleep(self.pause_s())
+        return turn
+
+    @staticmethod
+    def pause_s() -> float:
+        return _LOOK_S * random.uniform(0.5, 1.5)  # noqa: S311
+
+    def give_back(self) -> None:
         self._free += 1
 
 
 class Turn:
+    """`with turn:` ends it."""
+
     __slots__ = ("_ended", "_timer", "_turns")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, turns: Turns) -> None:
+    def __init__(self, turns: Turns, loop: asyncio.AbstractEventLoop) -> None:
         self._turns = turns
         self._ended = False
-        self._timer = loop.call_later(LONG_S, self.end)
+        self._timer = loop.call_later(LONG_S, self._end)
 
-    def end(self) -> None:
-        """The call has returned, or takes too long. A second time does nothing."""
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def _end(self) -> None:
         if not self._ended:
             self._ended = True
             self._timer.cancel()
-            self._turns._pass_on()
+            self._turns.give_back()
