@@ -3,7 +3,8 @@
 Real collectors (`manage.py collect`) with a real Redis, PostgreSQL and history store watch simulated hosts
 (`bench.simulator`) with 50 guests each, all figures every 10 s, while five guests a second change their state. Measured
 once everything is known: CPU and memory of the collectors, and how late rounds are, as browsers see it: from the pulses
-that arrive in the fleet's Channels group. Then a tenth of the hosts hang, and the others are looked at again.
+that arrive in the fleet's Channels group. The fleet grows from case to case. With 1,000 hosts a tenth of them hang, and
+the others are looked at again; for 2,000 a second collector joins in.
 
 The simulator runs on the same machine; where it, the collectors and the stores together want more CPU than there is,
 rounds are late for that reason, so the CPU of each is printed too.
@@ -12,12 +13,13 @@ rounds are late for that reason, so the CPU of each is printed too.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import signal
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -73,8 +75,9 @@ class Simulator(Server):
     def _answers(self) -> bool:
         return "simulated hosts" in (self.directory / "log").read_text()
 
-    def hang(self) -> None:
-        os.kill(self.pid, signal.SIGUSR1)
+    def hang(self, hung: bool) -> None:
+        """Have the share of hosts that may hang do so, or answer again."""
+        os.kill(self.pid, signal.SIGUSR1 if hung else signal.SIGUSR2)
 
 
 def main() -> int:
@@ -87,70 +90,103 @@ def main() -> int:
     cases: Sequence[Case] = QUICK if asked.quick else CASES
     if asked.hosts:
         cases = [Case(asked.hosts, asked.collectors, 2 if asked.collectors == 1 else 5, hang=asked.collectors == 1)]
-    window_s = asked.window or (25 if asked.quick else 60)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # to clear away whatever ends it
-    figures: list[Figure] = []
-    with stores(FAST_INTERVAL_S=INTERVAL_S, SLOW_INTERVAL_S=INTERVAL_S) as servers:
+    with ExitStack() as stack:
+        servers = stack.enter_context(stores(FAST_INTERVAL_S=INTERVAL_S, SLOW_INTERVAL_S=INTERVAL_S))
         from bench.lateness import Pulses
 
         pulses = Pulses()
-        per_host: list[tuple[int, float]] = []
-        try:
-            for case in cases:
-                figures += _measured(case, window_s, servers, pulses, per_host)
-        finally:
-            pulses.stop()
-    if len(per_host) > 1:
-        figures.append(_growth(per_host))
+        stack.callback(pulses.stop)
+        simulator = Simulator(max(case.hosts for case in cases))
+        stack.callback(simulator.stop)
+        fleet = Fleet(simulator, servers, pulses, asked.window or (25 if asked.quick else 60))
+        stack.callback(fleet.stop)
+        figures = [figure for case in cases for figure in fleet.measure(case)]
+    if len(fleet.per_host) > 1:
+        figures.append(_growth(fleet.per_host))
     return 0 if report("collector", figures) else 1
 
 
-def _measured(
-    case: Case, window_s: float, servers: Mapping[str, Server], pulses: Pulses, per_host: list[tuple[int, float]]
-) -> list[Figure]:
-    what = f"{case.hosts:,} simulated hosts × {GUESTS} guests, {case.collectors} collector{'s'[: case.collectors - 1]}"
-    print(f"\n{what}", flush=True)
-    with ExitStack() as stack:
-        simulator = Simulator(case.hosts)
-        stack.callback(simulator.stop)
-        hosts = _add_hosts(case.hosts, simulator.port)
-        begun = time.monotonic()
-        collectors = [CollectorAtWork() for _ in range(case.collectors)]
-        for one in collectors:
-            stack.callback(one.stop)
-        poll(lambda: _known(case.hosts), 600, "all guests, definitions and volumes to be known")
-        known_s = time.monotonic() - begun
-        print(f"  all known after {known_s:.0f} s", flush=True)
-        time.sleep(INTERVAL_S)  # what had piled up meanwhile is done with
-        processes = {"simulator": simulator} | dict(servers)
-        seen = _window(window_s, hosts, collectors, processes, pulses)
+class Fleet:
+    """Grows from case to case: hosts are added and collectors started, and nothing is read twice."""
+
+    def __init__(self, simulator: Simulator, servers: Mapping[str, Server], pulses: Pulses, window_s: float) -> None:
+        self._simulator = simulator
+        self._servers = {"simulator": simulator, **servers}
+        self._pulses = pulses
+        self._window_s = window_s
+        self._hosts: list[int] = []
+        self._collectors: list[CollectorAtWork] = []
+        self.per_host: list[tuple[int, float]] = []
+        """Hosts, and the CPU share of the one collector that watched them."""
+
+    def stop(self) -> None:
+        for one in self._collectors:
+            one.stop()
+
+    def measure(self, case: Case) -> list[Figure]:
+        plural = "s" if case.collectors > 1 else ""
+        what = f"{case.hosts:,} simulated hosts × {GUESTS} guests, {case.collectors} collector{plural}"
+        print(f"\n{what}", flush=True)
+        known_s = self._grow(case)
+        seen = self._look(self._hosts)
+        latest_s = max(seen.late_s.values())
         figures = [
-            Figure(f"until everything of {what} is known", round(known_s, 1), "s", "–", True),
-            at_most(f"CPU of {what}: the busiest", 100 * max(seen.collectors), "% of a core", 60, "share"),
-            at_most(f"memory of {what}", max(peak_mib(one.pid) for one in collectors), "MiB", 1024, "peak"),
-            at_most(f"rounds of {what}: late by", max(seen.late_s.values()), "s", case.most_late_s, "latest"),
+            at_most(f"CPU, {what}: the busiest", 100 * max(seen.collectors), "% of a core", 60, "share"),
+            at_most(f"memory, {what}", max(peak_mib(one.pid) for one in self._collectors), "MiB", 1024, "peak"),
+            at_most(f"lateness of rounds, {what}", latest_s, "s", case.most_late_s, "most"),
+            Figure(f"until all that is new is known, {what}", round(known_s, 1), "s", "–", True),
         ]
         if case.collectors == 1:
-            per_host.append((case.hosts, seen.collectors[0]))
+            self.per_host.append((case.hosts, seen.collectors[0]))
         if case.hang:
-            simulator.hang()
+            figures += self._hang(what, max(case.most_late_s, latest_s), latest_s)
+        return figures
+
+    def _grow(self, case: Case) -> float:
+        """How long it took until everything was known. Returns once all is quiet again."""
+        begun = time.monotonic()
+        self._hosts += _add_hosts(range(len(self._hosts) + 1, case.hosts + 1), self._simulator.port)
+        while len(self._collectors) < case.collectors:
+            self._collectors.append(CollectorAtWork())
+        poll(lambda: _known(case.hosts), 900, "all guests, definitions and volumes to be known")
+        known_s = time.monotonic() - begun
+        print(f"  all known after {known_s:.0f} s", flush=True)
+        self._settle()
+        return known_s
+
+    def _settle(self) -> None:
+        """Wait until the collectors' CPU use stays about the same, for two minutes at most."""
+        before = math.inf
+        for _ in range(12):
+            meters = [Meter(one.pid) for one in self._collectors]
             time.sleep(INTERVAL_S)
-            others = [pk for number, pk in enumerate(hosts, 1) if number % round(1 / HUNG_SHARE)]
-            sick = _window(window_s, others, collectors, processes, pulses)
-            latest_s = max(seen.late_s.values())
-            figures.append(
-                at_most(
-                    f"the same with {HUNG_SHARE:.0%} of the hosts hung: rounds of the others are late by "
-                    f"(before: {latest_s:.2f} s)",
-                    max(sick.late_s.values()),
-                    "s",
-                    max(case.most_late_s, latest_s),
-                    "latest",
-                )
-            )
-            figures.append(at_most("CPU meanwhile", 100 * max(sick.collectors), "% of a core", 60, "share"))
-    _clear()
-    return figures
+            used_s = sum(meter.used_s() for meter in meters)
+            if used_s > 0.9 * before:
+                return
+            before = used_s
+
+    def _hang(self, what: str, most_late_s: float, before_s: float) -> list[Figure]:
+        self._simulator.hang(True)
+        time.sleep(INTERVAL_S)
+        others = [pk for number, pk in enumerate(self._hosts, 1) if number % round(1 / HUNG_SHARE)]
+        sick = self._look(others)
+        self._simulator.hang(False)
+        meanwhile = f"{what}, {HUNG_SHARE:.0%} of the hosts hung"
+        latest_s = max(sick.late_s.values())
+        return [
+            at_most(
+                f"lateness of the others' rounds ({before_s:.2f} s before), {meanwhile}",
+                latest_s,
+                "s",
+                most_late_s,
+                "most",
+            ),
+            at_most(f"CPU, {meanwhile}", 100 * max(sick.collectors), "% of a core", 60, "share"),
+        ]
+
+    def _look(self, hosts: Sequence[int]) -> Seen:
+        return _window(self._window_s, hosts, self._collectors, self._servers, self._pulses)
 
 
 def _window(
@@ -198,14 +234,16 @@ def _growth(per_host: Sequence[tuple[int, float]]) -> Figure:
 # The fleet in the database
 
 
-def _add_hosts(count: int, port: int) -> list[int]:
+def _add_hosts(numbers: Iterable[int], port: int) -> list[int]:
     from bench.simulator.fleet import address
+    from hosts.announce import announce_changed
     from hosts.models import Host
 
     rows = Host.objects.bulk_create(
         Host(name=f"sim-{n:05}", driver="qemu", transport="tcp", address=address(n), port=port, path="/system")
-        for n in range(1, count + 1)
+        for n in numbers
     )
+    announce_changed(rows[-1].pk)
     return [row.pk for row in rows]
 
 
@@ -220,15 +258,6 @@ def _known(hosts: int) -> bool:
         and Domain.objects.exclude(xml="").count() == hosts * GUESTS
         and Volume.objects.count() == hosts * sum(len(shape.disks) for shape in shapes(GUESTS))
     )
-
-
-def _clear() -> None:
-    from django.core.management import call_command
-
-    from vmdash.live.redis import client
-
-    call_command("flush", verbosity=0, interactive=False)
-    client().flushdb()
 
 
 def _samples() -> float:
