@@ -12,8 +12,9 @@ import orjson
 import redis
 from django.utils import timezone
 
-from domains.models import Domain, DomainState
+from domains.models import CapacityRecord, Domain, DomainState, GuestUse, Outlook
 from hosts.models import Host, Site, Tag
+from storage.models import Pool, Storage
 from vmdash.live.messages import GuestSample, Tick
 from vmdash.live.redis import tick_key
 
@@ -69,6 +70,71 @@ def fill(*, hosts: int, guests: int) -> None:
         through(domain=guest, tag=tag) for guest in found for tag in chance.sample(tags, chance.choice((0, 1, 1, 2)))
     ]
     through.objects.bulk_create(links, batch_size=2000)
+    _storage(rows, chance)
+    _weeks(rows, found, chance)
+
+
+def _storage(hosts: Sequence[Host], chance: random.Random) -> None:
+    """Two pools a host: one that it shares with the 19 around it, where the disks are, and one of its own."""
+    now = timezone.now()
+    shared = [
+        Storage.objects.create(name=f"nfs{number}", evidence="source") for number in range((len(hosts) + 19) // 20)
+    ]
+    pools = []
+    for number, host in enumerate(hosts):
+        for name, path, storage in (("images", "/images", shared[number // 20]), ("local", "/srv/local", None)):
+            size = (200 if storage else 4) * 1024**4
+            taken = int(size * chance.uniform(0.3, 0.9))
+            pools.append(
+                Pool(
+                    host=host, uuid=uuid.uuid4(), name=name, type="netfs" if storage else "dir", path=path,
+                    state=Pool.State.RUNNING, storage=storage, capacity_bytes=size, allocation_bytes=taken,
+                    available_bytes=size - taken, seen_at=now,
+                )
+            )  # fmt: skip
+    Pool.objects.bulk_create(pools, batch_size=500)
+
+
+def _weeks(hosts: Sequence[Host], guests: Sequence[Domain], chance: random.Random) -> None:
+    """What the scheduler has worked out from the history: use of each guest, and forecasts of 13 weeks."""
+    now = timezone.now()
+    CapacityRecord.objects.create(pk=1, recorded_until=now, worked_out_at=now)
+    GuestUse.objects.bulk_create(
+        (
+            GuestUse(
+                domain=guest, made_at=now, hours=chance.randint(100, 336), cpu_mean=0.1 * guest.vcpus,
+                cpu_busy=chance.uniform(0.0, 0.95) * guest.vcpus, cpu_peak=chance.uniform(0.1, 1) * guest.vcpus,
+                steal_mean=0.01, steal_busy=chance.uniform(0, 0.15), memory_hours=300,
+                memory_peak_bytes=int(guest.memory_kib * 1024 * chance.uniform(0.2, 1)), swap_in_bytes_per_s=0.0,
+            )
+            for guest in guests
+        ),
+        batch_size=500,
+    )  # fmt: skip
+    pools = [str(pk) for pk in Pool.objects.values_list("pk", flat=True)]
+    days = [((now - timedelta(days=91 - day)).date().isoformat(), 0.4 + day / 400) for day in range(91)]
+    scopes = [("fleet", "", len(hosts)), *(("host", str(host.pk), 1) for host in hosts)]
+    totals = [
+        (scope, key, resource, size * number)
+        for scope, key, number in scopes
+        for resource, size in (
+            ("cpu", 64.0), ("memory", 2.0**39), ("given", 2.0**39), ("storage", 2.0**42), ("guest_cpu", 64.0),
+            ("steal", 2.0),
+        )
+    ]  # fmt: skip
+    totals += [("pool", pool, "storage", 2.0**42) for pool in pools]
+    Outlook.objects.bulk_create(
+        (
+            Outlook(
+                scope=scope, key=key, resource=resource, made_at=now, hours=336, mean=0.3 * total, busy=0.6 * total,
+                days=[[day, share * total] for day, share in days], limit=0.9 * total, total=total,
+                horizon=(now + timedelta(days=182)).date(), full_from=now.date() + timedelta(days=100),
+                full_at=now.date() + timedelta(days=120),
+            )
+            for scope, key, resource, total in totals
+        ),
+        batch_size=200,
+    )  # fmt: skip
 
 
 def _host(number: int, sites: Sequence[Site], chance: random.Random) -> Host:
@@ -169,6 +235,10 @@ def _sample(memory_kib: int, now: int) -> GuestSample:
         "wr": random.randrange(10**6),
         "rx": random.randrange(10**6),
         "tx": random.randrange(10**6),
+        "swap": 0,
+        "ops": random.uniform(0, 200),
+        "lat": random.expovariate(0.5),
+        "drop": 0.0,
         "slow_at": now,
     }
 

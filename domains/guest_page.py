@@ -15,7 +15,8 @@ from domains.numa.selectors import NumaPart, numa_part
 from domains.rows import guest_row
 from domains.snapshots.page import SnapshotsPart, snapshots_part
 from domains.steal.page import CpuPart, cpu_part
-from domains.troubles import Trouble, troubles_of
+from domains.trouble import Trouble
+from domains.troubles import troubles_of
 from vmdash.access.roles import Permission, can
 from vmdash.jobs.models import Job
 from vmdash.jobs.selectors import JobRow, job_row
@@ -78,6 +79,11 @@ class GuestPage:
     def is_stale(self) -> bool:
         """Whether nobody has heard of its host for a while."""
         return not self.answers or self.tick is None or not is_fresh(self.tick)
+
+    @property
+    def is_well(self) -> bool:
+        """It runs, there are figures, and nothing is known to be wrong."""
+        return self.domain.is_active and self.sample is not None and not self.is_stale and not self.troubles
 
     @property
     def known_at(self) -> int:

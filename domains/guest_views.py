@@ -5,17 +5,20 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from domains import charts, tagging
+from domains import tagging
 from domains.forms import TagsForm
 from domains.guest_page import TABS, page_of
 from domains.models import Domain
+from domains.timeline.charts import guest_charts
+from domains.timeline.events import guest_events
 from vmdash.access.guards import SignedInRequest, allow, check
 from vmdash.access.roles import Permission
-from vmdash.exceptions import Unavailable
+from vmdash.metrics.panel import Form, Panel, answer, chosen_window
 
 
 @require_safe
@@ -25,17 +28,22 @@ def guest(request: SignedInRequest, uuid: UUID, tab: str = "overview") -> HttpRe
     if tab not in TABS:
         raise Http404("A guest's page has no such part.")
     page = page_of(_guest(request, uuid), request.user)
-    return render(request, f"domains/guest_{tab}.html", {"page": page, "tab": tab, "tabs": TABS})
+    context = {"page": page, "tab": tab, "tabs": TABS, "panel": _panel(request, page.domain)}
+    return render(request, f"domains/guest_{tab}.html", context)
 
 
 @require_safe
 @allow(Permission.VIEW)
-def chart_data(request: SignedInRequest, uuid: UUID) -> JsonResponse:
-    """The last hour in figures; 503 while the history store does not answer."""
-    try:
-        return JsonResponse(charts.last_hour(_guest(request, uuid)))
-    except Unavailable as error:
-        return JsonResponse({"error": error.message, "hint": error.hint}, status=503)
+def chart_data(request: SignedInRequest, uuid: UUID, form: Form) -> HttpResponse:
+    """Its charts in figures; 503 while the history store does not answer."""
+    found = _guest(request, uuid)
+    return answer(
+        request.GET,
+        form,
+        found.name,
+        lambda window: guest_charts(found, window),
+        lambda window: guest_events(found, request.user, window),
+    )
 
 
 @require_safe
@@ -64,8 +72,15 @@ def tags(request: SignedInRequest, uuid: UUID) -> HttpResponse:
         messages.success(request, "The tags are saved.")
         return redirect("guest", uuid)
     page = page_of(found, request.user)
-    context = {"page": page, "tab": "overview", "tabs": TABS, "tags_form": form}
+    panel = _panel(request, found)
+    context = {"page": page, "tab": "overview", "tabs": TABS, "tags_form": form, "panel": panel}
     return render(request, "domains/guest_overview.html", context, status=400)
+
+
+def _panel(request: HttpRequest, guest: Domain) -> Panel:
+    window = chosen_window(request.GET)
+    address = reverse("guest-charts", args=[guest.pk, "json"]).removesuffix(".json")
+    return Panel(address, window, guest_charts(guest, window))
 
 
 def _guest(request: HttpRequest, uuid: UUID) -> Domain:

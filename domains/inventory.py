@@ -14,7 +14,7 @@ from uuid import UUID
 from django.utils import timezone
 
 from domains.columns import Columns, agent_columns, definition_columns, facts_columns
-from domains.models import Domain, Sighting
+from domains.models import Domain, GuestEvent, Sighting
 from domains.rows import guest_rows
 from domains.sightings import locate
 from domains.snapshots.models import Snapshot
@@ -77,6 +77,7 @@ class _Guest:
         self.lost_sightings: list[Sighting] = []
         self.snapshots: tuple[SnapshotFacts, ...] | None = None
         self.wanted: set[tuple[int, str]] = set()
+        self.events: list[GuestEvent] = []
         self.old_host_id = row.host_id if row else None
         self._hosts = hosts
 
@@ -87,6 +88,7 @@ class _Guest:
         if whereabouts.sighting is None:
             if self.row and self.row.gone_at is None:
                 self._set({"gone_at": observations[-1][1].at, "split_brain": False})
+                self._note(GuestEvent.Kind.GONE, observations[-1][1].at)
             return
         host_id = whereabouts.sighting.host_id
         there = [seen for at_host, seen in observations if at_host == host_id and isinstance(seen, GuestSeen)]
@@ -103,9 +105,25 @@ class _Guest:
                 self.wanted.add((host_id, str(self.uuid)))
             status = GuestStatus(GuestState(whereabouts.sighting.state), whereabouts.sighting.state_reason)
             self._set_state(status, whereabouts.sighting.seen_at, witnessed=False)
+        kind = self._news(host_id)
         self._set({"host": self._hosts[host_id], "gone_at": None, "split_brain": whereabouts.split_brain})
+        if kind:
+            self._note(kind, there[0].at if there else timezone.now(), witnessed=False)
         for seen in there:
             self._apply(seen)
+
+    def _news(self, host_id: int) -> GuestEvent.Kind | None:
+        """What it means that the row is about to follow this host."""
+        if self.row is None or self.row.host_id is None or self.row.gone_at:
+            return GuestEvent.Kind.SEEN
+        return GuestEvent.Kind.MOVED if self.row.host_id != host_id else None
+
+    def _note(self, kind: GuestEvent.Kind, at: datetime, *, witnessed: bool = True) -> None:
+        """For the time axis; the name and the place are filled in when all is known."""
+        state, reason = str(getattr(self.row, "state", "")), str(getattr(self.row, "state_reason", ""))
+        self.events.append(
+            GuestEvent(uuid=self.uuid, at=at, kind=kind, state=state, state_reason=reason, witnessed=witnessed)
+        )
 
     def _sight(self, host_id: int, observation: GuestSeen | GuestMissing) -> None:
         sighting = self.sightings.get(host_id)
@@ -137,9 +155,12 @@ class _Guest:
             self.snapshots = seen.snapshots
 
     def _set_state(self, status: GuestStatus, at: datetime, *, witnessed: bool, restarted: bool = False) -> None:
-        if restarted or getattr(self.row, "state", "") != status.state:
+        is_news = restarted or getattr(self.row, "state", "") != status.state
+        if is_news:
             self._set({"state": str(status.state), "state_since": at, "state_since_known": witnessed})
         self._set({"state_reason": status.reason})
+        if is_news:
+            self._note(GuestEvent.Kind.STATE, at, witnessed=witnessed)
 
     def _set(self, columns: Columns) -> None:
         for name, value in columns.items():
@@ -175,6 +196,10 @@ def _save(guests: Iterable[_Guest]) -> None:
     for guest, row in rows:
         if guest.changed and not guest.is_new:
             row.save(update_fields=guest.changed)
+    for guest, row in rows:
+        for event in guest.events:
+            event.name, event.host_name = row.name, row.host.name
+    GuestEvent.objects.bulk_create([event for guest, _ in rows for event in guest.events])
     told = [(row.pk, guest.snapshots) for guest, row in rows if guest.snapshots is not None]
     if told:  # hardly any guest has snapshots, and each takes queries of its own
         had = set(Snapshot.objects.filter(domain__in=[pk for pk, _ in told]).values_list("domain", flat=True))

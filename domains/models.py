@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models import Q
 
+from domains.capacity.models import CapacityMail as CapacityMail
+from domains.capacity.models import CapacityRecord as CapacityRecord
+from domains.capacity.models import GuestUse as GuestUse
+from domains.capacity.models import Outlook as Outlook
 from domains.draining.models import Drain as Drain
 from domains.draining.models import DrainedGuest as DrainedGuest
 from domains.snapshots.models import ScheduledSnapshot as ScheduledSnapshot
 from domains.snapshots.models import Snapshot as Snapshot
 from domains.snapshots.models import SnapshotSchedule as SnapshotSchedule
+from domains.timeline.models import GuestEvent as GuestEvent
 from hosts.models import Host, Tag
 from vmdash.access.roles import Permission, can
 from vmdash.jobs.models import Job

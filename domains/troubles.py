@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.db.models import Q
 
 from domains.figures import is_fresh
 from domains.models import ACTIVE_STATES, Domain, DomainState
-from domains.numa.selectors import finding_of
 from domains.rows import reason_words
-from domains.steal.takers import loss_of
+from domains.slowness import causes
+from domains.trouble import Trouble
 from hosts.models import Host
-from vmdash import formats
+from vmdash.alerts.selectors import of_guest
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
     from vmdash.access.models import User
     from vmdash.live.messages import GuestSample, Tick
-
-SLOW_STEAL_PERCENT = 10.0
-"""A guest that loses this share of its CPU time is slow, and people notice."""
 
 _PAUSED_BY_ACCIDENT = ("io_error", "watchdog", "crashed", "postcopy_failed", "api_error")
 
@@ -42,24 +38,26 @@ _PAUSED_ADVICE = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    tone: str
-    """A class of static/css/components.css: bad or warn."""
-    headline: str
-    advice: str
+_SAID_ALREADY = ("GuestLosesTime", "SplitBrain")
+"""Rules of ours whose alerts would only repeat what is said of the guest anyway."""
 
 
 def troubles_of(
     user: User | AnonymousUser, guest: Domain, sample: GuestSample | None, tick: Tick | None
 ) -> list[Trouble]:
-    """The worst first. Needs `guest.host`; one more query where the guest runs twice."""
+    """The worst first. Needs `guest.host`; one query for alerts, one more where the guest runs twice."""
     return [
         *_of_host(guest),
         *_of_state(user, guest),
         *_of_figures(user, guest, sample, tick),
-        *_of_placement(guest, tick),
+        *_of_alerts(user, guest),
     ]
+
+
+def _of_alerts(user: User | AnonymousUser, guest: Domain) -> Iterator[Trouble]:
+    for alert in of_guest(user, guest.pk):
+        if alert.rule not in _SAID_ALREADY:
+            yield Trouble(alert.tone, f"{alert.summary}.", alert.description)
 
 
 def _of_host(guest: Domain) -> Iterator[Trouble]:
@@ -115,24 +113,5 @@ def _of_figures(
             f"No figures of {guest.host.name} have come lately.",
             "Its connection is up, but the collector does not send. The figures below are old.",
         )
-    elif sample and sample["steal"] is not None and sample["steal"] >= SLOW_STEAL_PERCENT:
-        loss = loss_of(user, guest, tick)
-        lost = f"Slow because it {loss.sentence}." if loss else _lost(sample["steal"])
-        sure = f" {loss.confidence}" if loss else ""
-        worst = sample["steal_max"]
-        of_worst = f" Its worst vCPU loses {formats.percent(worst)}." if worst and worst > sample["steal"] + 1 else ""
-        yield Trouble(
-            "bad",
-            lost,
-            f"Its vCPUs were ready to run but had to wait for a physical CPU of {guest.host.name}.{of_worst}{sure} "
-            "The CPU part of this page says where it would be better off.",
-        )
-
-
-def _of_placement(guest: Domain, tick: Tick | None) -> Iterator[Trouble]:
-    if tick is not None and is_fresh(tick) and (finding := finding_of(guest, tick)):
-        yield Trouble("warn", finding.headline, f"{finding.advice} The CPU part of this page can put that right.")
-
-
-def _lost(percent: float) -> str:
-    return f"Slow because it loses {formats.percent(percent)} of its CPU time to its neighbours."
+    elif sample:
+        yield from causes(user, guest, sample, tick)

@@ -3,6 +3,7 @@
 from django.urls import include, path
 
 from domains import action_views, guest_views, views
+from vmdash.metrics import converters as converters
 
 urlpatterns = [
     path("", views.guests, name="guests"),
@@ -12,7 +13,7 @@ urlpatterns = [
     path("<uuid:uuid>/", guest_views.guest, name="guest"),
     path("<uuid:uuid>/action/", action_views.act, name="guest-action"),
     path("<uuid:uuid>/tags/", guest_views.tags, name="guest-tags"),
-    path("<uuid:uuid>/last-hour/", guest_views.chart_data, name="guest-chart"),
+    path("<uuid:uuid>/charts.<chartform:form>", guest_views.chart_data, name="guest-charts"),
     path("<uuid:uuid>/definition.xml", guest_views.definition, name="guest-definition"),
     path("<uuid:uuid>/clone/", include("domains.cloning.urls")),
     path("<uuid:uuid>/migrate/", include("domains.migration.urls")),

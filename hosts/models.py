@@ -214,3 +214,22 @@ class Host(models.Model):
     def in_maintenance(self) -> bool:
         """Whether there is anything to say about maintenance at all."""
         return self.maintenance != Host.Maintenance.NONE
+
+
+class HostEvent(models.Model):
+    """The connection to a host changed its state."""
+
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField()
+    state = models.CharField(max_length=12, choices=Host.State)
+    reason = models.CharField(max_length=500, blank=True)
+
+    class Meta:
+        ordering = ["at", "id"]
+        indexes = [
+            models.Index(fields=["host", "at"], name="events_of_host"),
+            models.Index(fields=["at"], name="host_events_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.host}: {self.state}"

@@ -14,6 +14,8 @@ from hosts.keys import ssh_public_key
 from hosts.models import Credential, Host
 from hosts.outcome import trusted_fingerprint
 from hosts.selectors import HostFigures, with_figures
+from vmdash.alerts.models import Alert
+from vmdash.alerts.selectors import of_host
 from vmdash.exceptions import InvalidInput
 from vmdash.jobs.models import Job
 
@@ -61,6 +63,8 @@ class HostPage:
     cells: list[Cell]
     pools: list[Pool]
     jobs: list[Job]
+    alerts: list[Alert]
+    """About the host itself and its pools."""
 
     @property
     def host(self) -> Host:
@@ -106,6 +110,7 @@ def host_page(user: User | AnonymousUser, name: str) -> HostPage | None:
         cells=list(_cells(user, host)),
         pools=[_pool(pool) for pool in host.pools],
         jobs=recent_jobs(user, host),
+        alerts=of_host(user, host.name),
     )
 
 

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from hosts import credential_views, views
+from vmdash.metrics import converters as converters
 
 urlpatterns = [
     path("", views.hosts, name="hosts"),
@@ -11,6 +12,7 @@ urlpatterns = [
     path("credentials/<int:pk>/", credential_views.replace, name="credential"),
     path("credentials/<int:pk>/remove/", credential_views.remove, name="credential-remove"),
     path("<str:name>/", views.host, name="host"),
+    path("<str:name>/charts.<chartform:form>", views.chart_data, name="host-charts"),
     path("<str:name>/edit/", views.edit, name="host-edit"),
     path("<str:name>/test/", views.test, name="host-test"),
     path("<str:name>/trust/", views.trust, name="host-trust"),

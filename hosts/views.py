@@ -6,6 +6,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from hosts import onboarding, selectors, services
@@ -15,9 +16,11 @@ from hosts.forms import HostFilter, RemoveForm
 from hosts.models import Host
 from hosts.outcome import newest_test
 from hosts.pages import host_page, losses, public_key_of, uri_of
+from hosts.timeline import host_charts, host_events
 from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission, can
 from vmdash.exceptions import Conflict
+from vmdash.metrics.panel import Form, Panel, answer, chosen_window
 
 
 def _host(request: SignedInRequest, name: str) -> Host:
@@ -48,15 +51,32 @@ def host(request: SignedInRequest, name: str) -> HttpResponse:
     page = host_page(request.user, name)
     if page is None:
         raise Http404(f"There is no host {name}.")
+    window = chosen_window(request.GET)
+    address = reverse("host-charts", args=[name, "json"]).removesuffix(".json")
     return render(
         request,
         "hosts/host.html",
         {
             "page": page,
             "host": page.host,
+            "panel": Panel(address, window, host_charts(page.host, window)),
             "may_manage": can(request.user, Permission.MANAGE_HOSTS),
             "may_drain": can(request.user, Permission.DRAIN),
         },
+    )
+
+
+@require_safe
+@allow(Permission.VIEW)
+def chart_data(request: SignedInRequest, name: str, form: Form) -> HttpResponse:
+    """Its charts in figures; 503 while the history store does not answer."""
+    found = _host(request, name)
+    return answer(
+        request.GET,
+        form,
+        found.name,
+        lambda window: host_charts(found, window),
+        lambda window: host_events(found, request.user, window),
     )
 
 

@@ -16,9 +16,11 @@ from storage.pool_actions import ACTIONS
 from storage.pool_columns import columns
 from storage.pool_forms import PoolFilter, PoolForm
 from storage.pool_services import ConfirmationNeeded
+from storage.timeline import pool_charts, pool_events
 from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission, can
 from vmdash.exceptions import InvalidInput, NotPermitted, VmdashError
+from vmdash.metrics.panel import Form, Panel, answer, chosen_window
 from vmdash.virt.xml.pool_types import POOL_TYPES
 
 
@@ -58,7 +60,24 @@ def pool(request: SignedInRequest, host: str, name: str) -> HttpResponse:
     )
     if page is None:
         raise Http404(f"There is no pool {name} on {host}.")
-    return render(request, "storage/pool.html", {"page": page, "pool": page.pool, "row": page.row})
+    window = chosen_window(request.GET)
+    address = reverse("pool-charts", args=[host, name, "json"]).removesuffix(".json")
+    panel = Panel(address, window, pool_charts(page.pool, window))
+    return render(request, "storage/pool.html", {"page": page, "pool": page.pool, "row": page.row, "panel": panel})
+
+
+@require_safe
+@allow(Permission.VIEW)
+def chart_data(request: SignedInRequest, host: str, name: str, form: Form) -> HttpResponse:
+    """How full it was, in figures; 503 while the history store does not answer."""
+    found = _pool(request, host, name)
+    return answer(
+        request.GET,
+        form,
+        f"{host}-{name}",
+        lambda window: pool_charts(found, window),
+        lambda window: pool_events(found, request.user, window),
+    )
 
 
 @require_POST

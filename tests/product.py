@@ -43,6 +43,7 @@ class Product:
             "VMDASH_TRANSFER_LISTEN": f"127.0.0.1:{free_port()}",
             "VMDASH_REDIS_PORT": str(free_port()),
             "VMDASH_TSDB_PORT": str(free_port()),
+            "VMDASH_ALERT_PORT": str(free_port()),
             **(settings or {}),
         }
         self._arguments = arguments

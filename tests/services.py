@@ -73,11 +73,15 @@ class Server:
         self._process.kill()
         self._process.wait()
 
-    def stop(self) -> None:
+    def halt(self) -> None:
+        """End it in good order; what it stored stays."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)  # a quick but orderly end, for each of these servers
             self._process.wait(timeout=20)
             self._process = None
+
+    def stop(self) -> None:
+        self.halt()
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
@@ -111,14 +115,20 @@ class Redis(Server):
 class VictoriaMetrics(Server):
     """A private history store."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, retention: str = "1") -> None:
+        """`retention` is in months, or such as `2y`."""
         super().__init__("victoria-metrics")
+        self.port = port
         self.url = f"http://127.0.0.1:{port}"
+        self._retention = retention
+        self.begin()
+
+    def begin(self) -> None:
         self._start(
             "victoria-metrics",
-            f"-httpListenAddr=127.0.0.1:{port}",
+            f"-httpListenAddr=127.0.0.1:{self.port}",
             f"-storageDataPath={self.directory / 'data'}",
-            "-retentionPeriod=1",
+            f"-retentionPeriod={self._retention}",
             "-memory.allowedPercent=2",
             "-search.latencyOffset=0s",
         )

@@ -27,6 +27,10 @@ def guest_sample(*, cpu: float | None = 20.0, steal: float | None = 0.0, mem: in
         "wr": 20,
         "rx": 30,
         "tx": 40,
+        "swap": 0,
+        "ops": 1.0,
+        "lat": 1.0,
+        "drop": 0.0,
         "slow_at": None,
     }
 

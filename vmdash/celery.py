@@ -36,6 +36,10 @@ app.conf.update(
     beat_schedule={
         "clean-up": {"task": "vmdash.main.tasks.clean_up", "schedule": 24 * 3600, "options": {"queue": "jobs"}},
         "snapshots": {"task": "vmdash.main.tasks.snapshots", "schedule": 60, "options": {"queue": "actions"}},
+        "capacity": {"task": "vmdash.main.tasks.capacity", "schedule": 600, "options": {"queue": "jobs"}},
+        "capacity-mail": {"task": "vmdash.main.tasks.capacity_mail", "schedule": 1800, "options": {"queue": "jobs"}},
+        "gauges": {"task": "vmdash.main.tasks.write_gauges", "schedule": 15, "options": {"queue": "actions"}},
+        "alerts": {"task": "vmdash.main.tasks.tend_alerts", "schedule": 10, "options": {"queue": "actions"}},
         "recover": {"task": "vmdash.jobs.tasks.recover", "schedule": 10, "options": {"queue": "actions"}},
     },
 )

@@ -79,6 +79,15 @@ EMBEDDED_REDIS = not env.text("REDIS_URL", "")
 EMBEDDED_TSDB = not env.text("VMDASH_TSDB_URL", "")
 """Embedded: `manage.py run` starts and stops a private process for it."""
 
+ALERT_TOKEN = env.secret("VMDASH_ALERT_TOKEN", SECRETS_DIR)
+"""What vmalert shows when it hands alerts over."""
+ALERT_RULES = env.text("VMDASH_ALERT_RULES", "")
+"""A path or pattern of files with rules of your own, beside those that come with vmdash."""
+ALERT_PORT = env.integer("VMDASH_ALERT_PORT", 8491, least=1, most=65535)
+"""Where vmalert's own pages are, on the loopback interface."""
+ALERT_INTERVAL_S = env.integer("VMDASH_ALERT_INTERVAL_S", 15, least=1, most=3600)
+"""How often rules are evaluated."""
+
 DATABASE_URL = (
     env.url("DATABASE_URL", "postgres://USER:PASSWORD@HOST/NAME", _is_database)
     or f"sqlite:///{DATA_DIR / 'vmdash.sqlite3'}"
@@ -113,9 +122,33 @@ LEASE_S = env.integer("VMDASH_LEASE_S", 8, least=3, most=600)
 MAX_STUCK_THREADS = env.integer("VMDASH_MAX_STUCK_THREADS", 64, least=1, most=10_000)
 """A collector with more threads that hang in libvirt than this hands its hosts over and ends, to be started anew."""
 
+HISTORY_SPOOL_MIB = env.integer("VMDASH_HISTORY_SPOOL_MIB", 4096, least=1, most=10_000_000)
+"""So much of the history may wait on disk, compressed, while its store is away."""
+
+METRICS_TOKEN = env.text("VMDASH_METRICS_TOKEN", "")
+"""With it monitoring may read /metrics; empty: only people who are signed in."""
+if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
+    raise ImproperlyConfigured("VMDASH_METRICS_TOKEN is short enough to be guessed. Write 16 characters or more.")
+
 # --- clean-up ---------------------------------------------------------------------------------
 JOB_RETENTION_DAYS = env.integer("VMDASH_JOB_RETENTION_DAYS", 365, least=1, most=36_500)
 """How long jobs that have ended are kept."""
+EVENT_RETENTION_DAYS = env.integer("VMDASH_EVENT_RETENTION_DAYS", 400, least=1, most=36_500)
+"""How long it is kept when guests and hosts changed their states."""
+
+# --- mail -------------------------------------------------------------------------------------
+EMAIL_URL = env.url(
+    "VMDASH_EMAIL_URL",
+    "smtp+tls://USER:PASSWORD@HOST:587",
+    lambda url: url.scheme in {"smtp", "smtp+tls", "smtp+ssl"} and url.hostname,
+)
+SENDS_MAIL = bool(EMAIL_URL)
+"""Without the address of a mail server nothing is sent, and pages do not offer it."""
+globals().update(environ.Env.email_url_config(EMAIL_URL or "dummymail://"))
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.text("VMDASH_EMAIL_FROM", "vmdash@localhost")
+PUBLIC_URL = env.url("VMDASH_PUBLIC_URL", "https://NAME", lambda url: url.scheme in _HTTP and url.hostname).rstrip("/")
+"""Where people reach the pages; for links in mail."""
 
 # --- snapshots --------------------------------------------------------------------------------
 SNAPSHOT_NAME = env.pattern(
@@ -134,6 +167,7 @@ MAC_PREFIX = env.mac_prefix("VMDASH_MAC_PREFIX", "52:54:00")
 INSTALLED_APPS = [
     "vmdash.access",
     "vmdash.jobs",
+    "vmdash.alerts",
     "vmdash.live",
     "vmdash.metrics",
     "vmdash.lab",
@@ -221,6 +255,8 @@ STORAGES = {
 
 # --- security ---------------------------------------------------------------------------------
 ALLOWED_HOSTS = env.words("VMDASH_ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+if "*" not in ALLOWED_HOSTS and "127.0.0.1" not in ALLOWED_HOSTS:
+    ALLOWED_HOSTS.append("127.0.0.1")  # vmalert hands alerts over from this machine
 CSRF_TRUSTED_ORIGINS = env.words("VMDASH_TRUSTED_ORIGINS")
 TLS = env.boolean("VMDASH_TLS", False)
 """People reach vmdash over https (a proxy ends TLS): cookies are secure and HSTS is sent."""
@@ -232,6 +268,7 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
 """Our name alone: what else lives below it, and browsers' lists, are not ours to decide about."""
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SECURE_SSL_REDIRECT = TLS
+SECURE_REDIRECT_EXEMPT = [r"^alerts/receive/"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TLS else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

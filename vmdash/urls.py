@@ -2,10 +2,14 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from vmdash.main import views
+from vmdash.main import metrics_views, views
+from vmdash.metrics import converters as converters
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.fleet, name="fleet"),
+    path("charts.<chartform:form>", views.fleet_chart_data, name="fleet-charts"),
+    path("metrics", metrics_views.health, name="metrics"),
+    path("metrics/fleet", metrics_views.fleet, name="metrics-fleet"),
     path("sign-in/", views.SignIn.as_view(), name="sign-in"),
     path("sign-out/", views.SignOut.as_view(), name="sign-out"),
     path("domains/", include("domains.consoles.urls")),
@@ -13,6 +17,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("hosts/", include("domains.draining.urls")),
     path("hosts/", include("hosts.urls")),
     path("storage/", include("storage.urls")),
+    path("capacity/", include("domains.capacity.urls")),
+    path("alerts/", include("vmdash.alerts.urls")),
     path("jobs/", include("vmdash.jobs.urls")),
     path("storage/", include("storage.volume_urls")),
 ]

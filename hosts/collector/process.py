@@ -27,6 +27,7 @@ from hosts.collector.writer import Lease, Writer
 from hosts.connect import credentials
 from hosts.models import Host
 from vmdash.live.redis import HOSTS_CHANGED, async_client, refresh_key
+from vmdash.metrics.trouble import TELL_S, tell
 from vmdash.metrics.writer import HistoryWriter
 from vmdash.virt import eventloop
 
@@ -87,6 +88,7 @@ class Collector:
             _steadily(self._listen_for_hosts),
             _steadily(self._listen_for_requests),
             _steadily(self._look_for_viewers),
+            _steadily(self._tell_of_history),
         )
         tasks: list[asyncio.Task[Any]] = [asyncio.create_task(one()) for one in work]
         tasks.append(asyncio.create_task(self._stop.wait()))
@@ -197,6 +199,10 @@ class Collector:
         for one in self._watched.values():
             one.collector.watch_screens(watched)
         await asyncio.sleep(SCREENS_S)
+
+    async def _tell_of_history(self) -> None:
+        await tell(self._redis, self._leases.name, self._history.held())
+        await asyncio.sleep(TELL_S)
 
     def _request(self, host_id: int, uuid: str) -> None:
         if one := self._watched.get(host_id):

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar
+from itertools import repeat
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from hosts.collector.contention import Contention, busy_fractions
 from vmdash.live.messages import CellSample, GuestSample, HostSample, Pulse, Tick
 from vmdash.live.publish import encode
+from vmdash.metrics.sums import HostSums
 from vmdash.virt import rates, stats
 from vmdash.virt.connection import HostConnection
 from vmdash.virt.errors import CallUnsupported, GuestNotFound, InvalidState
@@ -26,14 +28,9 @@ from vmdash.virt.states import GuestStatus
 from vmdash.virt.stats import BalloonStats, GuestStats
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
-_TRAFFIC: tuple[tuple[Literal["rd", "wr", "rx", "tx"], str, str], ...] = (
-    ("rd", "block", "rd.bytes"),
-    ("wr", "block", "wr.bytes"),
-    ("rx", "net", "rx.bytes"),
-    ("tx", "net", "tx.bytes"),
-)
-"""Figures over all disks and cards, and the counters they are made of."""
+_TRAFFIC: tuple[Literal["rd", "wr", "rx", "tx"], ...] = ("rd", "wr", "rx", "tx")
 _WORST = 5
 _WORST_PERCENT = 1.0
 
@@ -44,6 +41,9 @@ class History(Protocol):
     def guest(self, host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> None: ...
 
     def node(self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> None: ...
+
+    def sums(self, host: str, at_ms: int, sums: HostSums, cells: Sequence[MemoryUse]) -> None:
+        """Over the guests of a host; and the memory of its NUMA cells."""
 
     def taken(self, host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> None:
         """CPU time that the guest lost, by the UUID of the guest that took it."""
@@ -59,6 +59,33 @@ class Round:
     pulse: str
 
 
+class _Counters(NamedTuple):
+    """What rates are made of in the slow tier, over all disks and cards; or these rates. Nothing else of that tier is
+    kept, since there is much in it."""
+
+    rd: float | None
+    wr: float | None
+    rd_reqs: float | None
+    wr_reqs: float | None
+    rd_ns: float | None
+    wr_ns: float | None
+    rx: float | None
+    tx: float | None
+    rx_drop: float | None
+    tx_drop: float | None
+    swap_in: float | None
+    swap_out: float | None
+
+    @classmethod
+    def of(cls, told: GuestStats) -> _Counters:
+        disks = told.totals("block", ("rd.bytes", "wr.bytes", "rd.reqs", "wr.reqs", "rd.times", "wr.times"))
+        cards = told.totals("net", ("rx.bytes", "tx.bytes", "rx.drop", "tx.drop"))
+        return cls._make((*disks, *cards, told.raw.get("balloon.swap_in"), told.raw.get("balloon.swap_out")))
+
+
+_NO_COUNTERS = _Counters._make([None] * 12)
+
+
 @dataclass(slots=True)
 class _Figures:
     """One guest: what was read last in each tier, with its time (monotonic), and the figures made of it."""
@@ -67,8 +94,7 @@ class _Figures:
     sample: GuestSample
     fast: GuestStats | None = None
     fast_at: float = 0
-    traffic: tuple[int | None, ...] | None = None
-    """The counters of `_TRAFFIC`. Of the slow tier nothing else is kept: there is much in it, and of every guest."""
+    slow: _Counters = field(default_factory=lambda: _NO_COUNTERS)
     slow_at: float = 0
     rates: CpuRates | None = None
     places: dict[str, int | None] | None = None
@@ -100,6 +126,7 @@ class Sampler:
         self._guests: dict[str, _Figures] = {}
         self._node = _Node()
         self._contention = Contention()
+        self._sums = HostSums()
         self._elapsed_s = 0.0
         self._fast_at = 0.0
         self._cpu_times: dict[int, CpuTimes] = {}
@@ -125,6 +152,7 @@ class Sampler:
             figures = {uuid: _Figures(name, _unknown()) for uuid, name in active.items()}
         self._guests = figures
         self._elapsed_s, self._fast_at = now - self._fast_at if self._fast_at else 0.0, now
+        self._add_steal()
         statuses = None if read is None else {one.uuid: one.status for one in read}
         return Round(statuses, *self._encode(at_ms, round(interval_s * 1000), guest_count))
 
@@ -145,6 +173,24 @@ class Sampler:
         self._node.memory = memory.total if memory else None
         self._node.memory_at_ms = int(time.time() * 1000)
         self._history.node(self._connection.name, self._node.memory_at_ms, self._node.cpu, self._node.memory)
+        self._add_traffic()
+        cells = memory.cells if memory else ()
+        self._history.sums(self._connection.name, self._node.memory_at_ms, self._sums, cells)
+
+    def _add_steal(self) -> None:
+        known = [guest for guest in self._guests.values() if guest.steal_cores is not None]
+        if known:
+            self._sums.steal_s = (self._sums.steal_s or 0) + sum(
+                guest.steal_cores or 0 for guest in known
+            ) * self._elapsed_s
+            self._sums.vcpu_s += sum(guest.vcpus for guest in known) * self._elapsed_s
+
+    def _add_traffic(self) -> None:
+        samples = [guest.sample for guest in self._guests.values()]
+        self._sums.guests, self._sums.vcpus = len(samples), sum(guest.vcpus for guest in self._guests.values())
+        self._sums.read, self._sums.written, self._sums.received, self._sums.sent = (
+            _sum_of([sample[key] for sample in samples]) for key in _TRAFFIC
+        )
 
     # Who takes what the guests lose
 
@@ -272,6 +318,10 @@ def _unknown() -> GuestSample:
         "wr": None,
         "rx": None,
         "tx": None,
+        "swap": None,
+        "ops": None,
+        "lat": None,
+        "drop": None,
         "slow_at": None,
     }
 
@@ -291,16 +341,34 @@ def _update_cpu(guest: _Figures, after: GuestStats, now: float) -> None:
 
 
 def _update_rest(guest: _Figures, after: GuestStats, now: float, at_ms: int) -> None:
-    traffic = tuple(after.total(kind, counter) for _, kind, counter in _TRAFFIC)
-    before, elapsed_s = guest.traffic or (None,) * len(traffic), now - guest.slow_at
-    guest.traffic, guest.slow_at = traffic, now
-    sample, balloon = guest.sample, after.balloon
-    sample["mem"] = _used_kib(balloon) if balloon else None
-    sample["rss"] = balloon.rss_kib if balloon else None
-    sample["slow_at"] = at_ms
-    for (key, _, _), earlier, later in zip(_TRAFFIC, before, traffic, strict=True):
-        bytes_per_s = rates.rate(earlier, later, elapsed_s)
-        sample[key] = None if bytes_per_s is None else round(bytes_per_s)
+    counters, balloon = _Counters.of(after), after.balloon
+    rate = _Counters._make(map(rates.rate, guest.slow, counters, repeat(now - guest.slow_at)))
+    guest.slow, guest.slow_at = counters, now
+    requests, busy_ns = _sum_of((rate.rd_reqs, rate.wr_reqs)), _sum_of((rate.rd_ns, rate.wr_ns))
+    swap, drops = _sum_of((rate.swap_in, rate.swap_out)), _sum_of((rate.rx_drop, rate.tx_drop))
+    guest.sample |= {
+        "mem": _used_kib(balloon) if balloon else None,
+        "rss": balloon.rss_kib if balloon else None,
+        "rd": _rounded(rate.rd),
+        "wr": _rounded(rate.wr),
+        "rx": _rounded(rate.rx),
+        "tx": _rounded(rate.tx),
+        "swap": None if swap is None else round(swap * 1024),
+        "ops": None if requests is None else round(requests, 1),
+        "lat": round(busy_ns / requests / 1e6, 1) if requests and busy_ns is not None else None,
+        "drop": None if drops is None else round(drops, 1),
+        "slow_at": at_ms,
+    }
+
+
+def _sum_of(values: Iterable[N | None]) -> N | None:
+    """None when none is known."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
+
+
+def _rounded(value: float | None) -> int | None:
+    return None if value is None else round(value)
 
 
 def _percent(share: float | None) -> float | None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.utils import timezone
@@ -31,6 +31,7 @@ from hosts.collector.publisher import Publisher
 from hosts.collector.rhythm import Rhythm
 from hosts.collector.sampling import History, Sampler
 from hosts.collector.screens import Screens
+from hosts.collector.survey import PoolHistory
 from hosts.collector.turns import Turns
 from hosts.collector.writer import HostSeen, Lease, Writer
 from hosts.models import Host
@@ -44,6 +45,10 @@ from vmdash.virt.states import GuestState
 log = logging.getLogger(__name__)
 
 
+class HostHistory(History, PoolHistory, Protocol):
+    """All that is recorded of a host."""
+
+
 @dataclass(frozen=True, slots=True)
 class Services:
     """What all hosts of a collector share."""
@@ -52,7 +57,7 @@ class Services:
     storage_writer: Writer
     """For pools and volumes."""
     publisher: Publisher
-    history: History
+    history: HostHistory
     crowd: Crowd
 
 

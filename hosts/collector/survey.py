@@ -13,7 +13,7 @@ import random
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from django.conf import settings
 from django.utils import timezone
@@ -46,11 +46,18 @@ LEAVE_S = 2
 _READABLE = (PoolState.RUNNING, PoolState.DEGRADED)
 
 
+class PoolHistory(Protocol):
+    """Takes how full pools are for the history store; must not block."""
+
+    def pool(self, host: str, at_ms: int, pool: PoolFacts) -> None: ...
+
+
 class Survey:
     """`run` goes on until its task is cancelled. Used on the event loop's thread."""
 
-    def __init__(self, host: Host, lease: Lease, writer: Writer) -> None:
+    def __init__(self, host: Host, lease: Lease, writer: Writer, history: PoolHistory) -> None:
         self._host = host
+        self._history = history
         self._submit = partial(writer.submit, lease)
         self._up = asyncio.Event()
         self._wake = asyncio.Event()
@@ -144,6 +151,7 @@ class Survey:
                 found += some
         present = {facts.uuid: facts for _, facts in found if facts}
         for facts in present.values():
+            self._history.pool(self._host.name, int(at.timestamp() * 1000), facts)
             if self._facts.get(facts.uuid) != facts:
                 self._facts[facts.uuid] = facts
                 self._submit(PoolSeen(facts, at))

@@ -19,7 +19,7 @@ from django.db import IntegrityError, InterfaceError, OperationalError, connecti
 
 from hosts.announce import host_changed
 from hosts.collector.inventory import LIGHT_COLUMNS, Observation, Outcome, StorageObservation
-from hosts.models import Host
+from hosts.models import Host, HostEvent
 from vmdash.live import groups
 
 log = logging.getLogger(__name__)
@@ -183,6 +183,10 @@ def _record_host(host: Host, seen: _AboutHost, outcome: Outcome) -> None:
         setattr(host, name, value)
     if columns:
         Host.objects.filter(pk=host.pk).update(**columns)
+    if "state_since" in columns:
+        HostEvent.objects.create(
+            host=host, at=columns["state_since"], state=columns["state"], reason=columns["state_reason"]
+        )
     if "state_reason" in columns:
         outcome.messages.append(([groups.FLEET, groups.host(host.pk)], host_changed(host)))
 

@@ -1,150 +1,162 @@
 /**
- * The charts of a guest's last hour, with one time range and one cursor.
+ * The charts of a page (templates/components/charts.html): one range and one cursor for all, the range in the address.
  *
- *   const charts = drawCharts(element);      // for each `[data-chart]` within it
- *   charts.load({ at: [seconds…], cpu: […], … });
- *   charts.append(seconds, sample);          // a GuestSample
- *   charts.fail("why");
+ *   const charts = startCharts();
+ *   charts.append(seconds, sample);   // a tick's figures of what the page is about; the hour goes on with them
+ *   charts.load();                    // anew, after messages may have been missed
  */
-import uPlot from "../uplot/uPlot.esm.js";
-import { bytes, percent, perSecond } from "./format.js";
+import { ChartData } from "./chart-data.js";
+import { showEvents } from "./chart-events.js";
+import { Plot } from "./chart-plot.js";
+import { savePicture } from "./chart-png.js";
+import { UNITS } from "./chart-units.js";
+import { live } from "./live.js";
 
-const HOUR_S = 3600;
-const HEIGHT = 120;
-const CLOCK = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-const ROUND = Array.from({ length: 50 }, (_, power) => 2 ** power); // steps of an axis with binary units
-const CHARTS = {
-  cpu: {
-    unit: percent,
-    most: () => 100,
-    series: [
-      ["cpu", "CPU", "--cpu"],
-      ["total", "with steal", "--steal"],
-    ],
-  },
-  memory: { unit: bytes, most: (kibs) => kibs * 1024, series: [["mem", "used", "--mem"]] },
-  disk: {
-    unit: perSecond,
-    series: [
-      ["rd", "read", "--disk"],
-      ["wr", "written", "--warn"],
-    ],
-  },
-  network: {
-    unit: perSecond,
-    series: [
-      ["rx", "received", "--net"],
-      ["tx", "sent", "--accent"],
-    ],
-  },
-};
+const TAIL_MS = 15_000;
+const LATE_S = 90; // history of the last moments may have been incomplete when it was read
+const LEAST_SPAN_S = 60;
 
-function color(name) {
-  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-}
-
-function options(name, box, memoryKib) {
-  const { unit, series, most } = CHARTS[name];
-  const top = most?.(memoryKib);
-  const axis = {
-    stroke: color("--faint"),
-    grid: { stroke: color("--line"), width: 1 },
-    ticks: { show: false },
-    font: "11px system-ui",
-  };
-  const lines = series.map(([, label, shade]) => ({
-    label,
-    stroke: color(shade),
-    fill: `${color(shade)}2e`,
-    width: 1.4,
-    points: { show: false },
-    // Away from the cursor, the newest.
-    value: (plot, value, index, at) => unit(at === null ? plot.data[index].at(-1) : value),
-  }));
-  return {
-    width: box.clientWidth,
-    height: HEIGHT,
-    padding: [8, 0, 0, 4],
-    cursor: { sync: { key: "guest" }, drag: { x: false, y: false }, points: { size: 5 } },
-    legend: { live: true },
-    scales: {
-      x: { time: true, range: (_, __, last) => [last - HOUR_S, last] },
-      y: { range: (_, _low, high) => [0, top ?? Math.max(1024, high ?? 0) * 1.1] },
-    },
-    axes: [
-      { ...axis, size: 24, values: (_, ticks) => ticks.map((at) => new Date(at * 1000).toLocaleTimeString([], CLOCK)) },
-      {
-        ...axis,
-        side: 1,
-        size: 66,
-        incrs: ROUND,
-        splits: top ? () => [0, top / 2, top] : undefined,
-        values: (_, ticks) => ticks.map(unit),
-      },
-    ],
-    series: [
-      { value: (_, at) => (at ? new Date(at * 1000).toLocaleTimeString([], { ...CLOCK, second: "2-digit" }) : "") },
-      ...lines.reverse(),
-    ],
-  };
-}
-
-export function drawCharts(place) {
-  const boxes = new Map([...place.querySelectorAll("[data-chart]")].map((box) => [box.dataset.chart, box]));
-  const memoryKib = Number(place.dataset.memory);
-  const plots = new Map();
+export function startCharts() {
+  const place = document.getElementById("charts");
   const note = place.querySelector("[data-note]");
-  let data = null;
+  const hint = place.querySelector("[data-hint]");
+  const boxes = [...place.querySelectorAll("[data-chart]")];
+  const data = new Map();
+  let body = null;
+  let asked = 0;
 
-  function columns(name) {
-    const values = {
-      ...data,
-      total: data.cpu.map((cpu, index) => (cpu === null ? null : cpu + (data.steal[index] ?? 0))),
-    };
-    return [data.at, ...CHARTS[name].series.map(([key]) => values[key]).reverse()];
-  }
+  const page = {
+    group: "page",
+    events: () => body?.events ?? [],
+    span: () => {
+      const end = body.live ? Math.max(body.at.at(-1), live.now() / 1000) : body.at.at(-1);
+      return [body.live ? end - 3600 : body.at[0], end];
+    },
+    zoom: (from, to) => {
+      const least = Math.max(to - from, LEAST_SPAN_S);
+      choose(`${place.dataset.kept}from=${Math.floor(from)}&to=${Math.ceil(from + least)}`);
+    },
+    reset: () => choose(place.dataset.before),
+  };
+  const plots = new Map(boxes.map((box) => [box.dataset.chart, new Plot(box.querySelector("[data-plot]"), page)]));
 
   function draw() {
-    for (const [name, box] of boxes) {
-      if (!plots.has(name)) {
-        box.replaceChildren();
-        plots.set(name, new uPlot(options(name, box, memoryKib), columns(name), box));
-      } else plots.get(name).setData(columns(name));
+    for (const box of boxes) {
+      const joined = data.get(box.dataset.chart).joined();
+      plots.get(box.dataset.chart).show(joined);
+      box.querySelector("[data-none]").hidden = joined.lines.some((line) =>
+        line.values.some((value) => value !== null),
+      );
     }
   }
 
-  function again() {
-    for (const plot of plots.values()) plot.destroy();
-    plots.clear();
-    if (data) draw();
+  function showNote(words) {
+    note.textContent = words;
+    note.hidden = !words;
   }
 
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", again);
+  async function fetchBody(more = "") {
+    const answer = await fetch(`${place.dataset.address}.json?${place.dataset.query}${more}`).catch(() => null);
+    const found = await answer?.json().catch(() => null);
+    if (answer?.ok) return found;
+    showNote(found ? `${found.error} ${found.hint}` : "The server does not answer. It is tried again.");
+    return null;
+  }
+
+  async function load() {
+    const turn = ++asked;
+    place.ariaBusy = "true";
+    const found = await fetchBody();
+    if (turn !== asked) return; // another range was chosen meanwhile
+    place.ariaBusy = "false";
+    if (!found) return;
+    body = found;
+    showNote(body.note);
+    data.clear();
+    for (const [key, spec] of Object.entries(body.charts)) data.set(key, new ChartData(body.at, spec));
+    for (const box of boxes) showLimits(box, body.charts[box.dataset.chart]);
+    draw();
+    showEvents(place.querySelector("[data-events]"), body);
+  }
+
+  /** What came since. */
+  async function goOn() {
+    if (document.visibilityState !== "visible") return;
+    if (!body?.live) {
+      if (body?.range && live.now() / 1000 - body.at.at(-1) > 2 * Math.min(body.step, 300)) await load();
+      else if (!body) await load();
+      return;
+    }
+    const turn = asked;
+    const more = await fetchBody(`&after=${body.at.at(-1) - LATE_S}`);
+    if (!more || turn !== asked) return;
+    showNote(more.note);
+    for (const [key, spec] of Object.entries(more.charts)) {
+      if (!data.get(key).merge(more.at, spec)) return load();
+    }
+    body.at = data.values().next().value.at;
+    const known = new Set(body.events.map((event) => event.url || event.text + event.at));
+    const later = more.events.filter((event) => !known.has(event.url || event.text + event.at));
+    body.events = [...body.events.filter((event) => event.at > body.at[0]), ...later];
+    draw();
+    showEvents(place.querySelector("[data-events]"), body);
+  }
+
+  /** Another range, without loading the page anew. */
+  function choose(query, isNews = true) {
+    if (place.dataset.query.includes("range=")) place.dataset.before = place.dataset.query;
+    place.dataset.query = query;
+    if (isNews) history.pushState(null, "", `?${query}`);
+    for (const link of place.querySelectorAll("[data-range]")) {
+      const here = query.endsWith(`range=${link.dataset.range}`);
+      if (here) link.setAttribute("aria-current", "page");
+      else link.removeAttribute("aria-current");
+    }
+    const back = place.querySelector("[data-back]");
+    back.hidden = query.includes("range=");
+    back.href = `?${place.dataset.before}#charts`;
+    hint.hidden = !back.hidden;
+    place.querySelector("[data-csv]").href = `${place.dataset.address}.csv?${query}`;
+    load();
+  }
+
+  for (const link of place.querySelectorAll("[data-range], [data-back]")) {
+    link.addEventListener("click", (event) => {
+      event.preventDefault();
+      choose(new URL(link.href).search.slice(1));
+    });
+  }
+  for (const box of boxes) {
+    const button = box.querySelector("[data-png]");
+    button.hidden = false;
+    button.addEventListener("click", () => {
+      const plot = plots.get(box.dataset.chart);
+      if (plot.canvas)
+        savePicture(plot, `${document.querySelector("h1").textContent.trim()} ${box.ariaLabel}`, page.span());
+    });
+  }
+  addEventListener("popstate", () => choose(location.search.slice(1) || `${place.dataset.kept}range=hour`, false));
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+    for (const plot of plots.values()) plot.again();
+  });
   new ResizeObserver(() => {
-    for (const [name, plot] of plots) plot.setSize({ width: boxes.get(name).clientWidth, height: HEIGHT });
+    for (const plot of plots.values()) plot.resize();
   }).observe(place);
+  hint.hidden = !place.dataset.query.includes("range=");
+  setInterval(goOn, TAIL_MS);
+  load();
 
   return {
-    load(body) {
-      data = body;
-      note.hidden = true;
-      draw();
-    },
+    load,
     append(at, sample) {
-      if (!data) return;
-      const values = { ...sample, at, mem: sample.mem === null ? null : sample.mem * 1024 };
-      const old = data.at.findIndex((time) => time >= at - HOUR_S);
-      for (const [key, series] of Object.entries(data)) {
-        series.splice(0, old);
-        series.push(values[key] ?? null);
-      }
+      if (!body?.live) return;
+      for (const one of data.values()) one.append(at, sample);
       draw();
-    },
-    /** Without the past, the charts begin now. */
-    fail(why) {
-      note.textContent = why;
-      note.hidden = false;
-      data ??= Object.fromEntries(["at", "cpu", "steal", "mem", "rd", "wr", "rx", "tx"].map((key) => [key, []]));
     },
   };
+}
+
+function showLimits(box, { limits, unit }) {
+  const words = limits.map(([label, value]) => `${label} ${UNITS[unit].write(value)}`);
+  box.querySelector("[data-limits]").textContent = words.join(" · ");
 }

@@ -7,7 +7,7 @@ import { startTray } from "./tray.js";
 const help = document.getElementById("help");
 const search = document.querySelector("[data-search]") ?? document.getElementById("search");
 const places = new Map([...document.querySelectorAll(".nav a[data-key]")].map((link) => [link.dataset.key, link.href]));
-let goingSince = 0;
+let goingSince = Number.NEGATIVE_INFINITY; // the time of a key counts from when the page began
 
 function isTyping(target) {
   return target.closest("input:not([type=checkbox]), textarea, select, [contenteditable], [data-keys=own]");
@@ -17,7 +17,7 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
   if (document.querySelector("dialog[open]")) return;
   const going = event.timeStamp - goingSince < 1500;
-  goingSince = 0;
+  goingSince = Number.NEGATIVE_INFINITY;
   if (going && places.has(event.key)) {
     location.href = places.get(event.key);
   } else if (event.key === "g") {

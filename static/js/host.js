@@ -1,5 +1,6 @@
 /** The page of one host, kept up to date: its figures, its state, its guests. */
 import { showAges } from "./ages.js";
+import { startCharts } from "./charts.js";
 import { percent } from "./format.js";
 import { showFigures } from "./host-figures.js";
 import { jobNews } from "./job-progress.js";
@@ -8,6 +9,7 @@ import { setMeter } from "./meter.js";
 import { refresher } from "./refresh.js";
 
 const host = Number(document.getElementById("host").dataset.host);
+const charts = startCharts();
 const refresh = refresher(["host", "trouble", "maintenance", "facts", "cells", "guests", "resources", "jobs"]);
 
 function showGuest(row, sample, tick) {
@@ -25,6 +27,7 @@ function showGuest(row, sample, tick) {
 live.on("tick", (tick) => {
   if (tick.host !== host) return;
   showFigures(document.getElementById("now"), tick);
+  charts.append(tick.at / 1000, tick.sample);
   for (const [uuid, sample] of Object.entries(tick.guests)) {
     const row = document.querySelector(`tr[data-guest="${uuid}"]`);
     if (row) showGuest(row, sample, tick);
@@ -45,6 +48,8 @@ live.on("job", (job) => {
 });
 live.on("storage", refresh);
 live.on("ready", ({ again }) => {
-  if (again) refresh();
+  if (!again) return;
+  refresh();
+  charts.load();
 });
 live.watch("page", [`host:${host}`]);

@@ -118,7 +118,8 @@ def test_figures_of_a_guest_that_burns_cpu(fleet_rows: dict[str, Host], booted: 
     def complete() -> Tick | None:
         tick = ticks([host_id]).get(host_id)
         sample = tick["guests"].get(str(burner.uuid)) if tick else None
-        return tick if sample and None not in sample.values() else None
+        # Without a request to its disks there is no time that one takes.
+        return tick if sample and all(value is not None for name, value in sample.items() if name != "lat") else None
 
     tick = poll(complete, 30, "all figures of ci-7")
     assert tick

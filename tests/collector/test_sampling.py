@@ -44,10 +44,13 @@ class FakeHost:
         self.busy_s = self.idle_s = 0.0
         self.supported = True
         self.history: list[tuple[Any, ...]] = []
+        self.sums: list[tuple[Any, ...]] = []
         node = SimpleNamespace(cpu_stats=self._cpu_stats, memory_stats=self._memory_stats)
         connection = cast(HostConnection, SimpleNamespace(name="kvm1", node=node))
         history = SimpleNamespace(
-            guest=lambda *told: self.history.append(told), node=lambda *told: self.history.append(told)
+            guest=lambda *told: self.history.append(told),
+            node=lambda *told: self.history.append(told),
+            sums=lambda *told: self.sums.append(told),
         )
         self.sampler = Sampler(connection, 7, history)
         monkeypatch.setattr(sampling, "time", SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now))
@@ -179,3 +182,25 @@ def test_a_driver_without_statistics_is_asked_once_and_shows_who_runs(host: Fake
     assert done.statuses is None
     assert list(tick["guests"]) == ["a"]
     assert host.sampler.lacks == {"guest statistics", "CPU statistics"}
+
+
+def test_steal_and_traffic_of_all_guests_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = FakeHost(monkeypatch)
+    host.fast(reading("a", delay_s=0), reading("b", delay_s=0))
+    host.slow([reading("a", more=disk(1000)), reading("b", more=disk(0))])
+    host.fast(reading("a", delay_s=1), reading("b", delay_s=0.5), after_s=2)
+    host.slow([reading("a", more=disk(3000)), reading("b", more=disk(1000))], after_s=0)
+    host.sampler.node()
+
+    name, _, sums, cells = host.sums[-1]
+    assert name == "kvm1"
+    assert sums.steal_s == pytest.approx(1.5)
+    assert sums.vcpu_s == pytest.approx(8)
+    assert (sums.guests, sums.vcpus) == (2, 4)
+    assert sums.read == 1500
+    assert sums.sent is None
+    assert cells == ()
+
+
+def disk(read: int) -> dict[str, object]:
+    return {"block.count": 1, "block.0.name": "vda", "block.0.rd.bytes": read}

@@ -39,6 +39,8 @@ class NoHistory:
 
     def taken(self, host: str, at_ms: int, guest: GuestStats, seconds: object) -> None: ...
 
+    def sums(self, host: str, at_ms: int, sums: object, cells: object) -> None: ...
+
 
 class Watched:
     """kvm1, read as the collector does."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from unittest.mock import Mock
 
 import pytest
 
@@ -117,7 +118,7 @@ async def test_a_pool_that_hangs_is_said_to_and_read_when_it_answers_again(
     host = Host(pk=1, name="kvm1", driver="test", transport="tcp", address="127.0.0.1", port=libvirtd.port)
     host.path = "/default"
     eventloop.start_thread()
-    survey = Survey(host, Lease(1, 1), Notes())  # type: ignore[arg-type]
+    survey = Survey(host, Lease(1, 1), Notes(), Mock())  # type: ignore[arg-type]
     survey.host_is_up(True)
     task = asyncio.create_task(survey.run())
     try:

@@ -49,7 +49,7 @@ def page(client: Client, guest: Domain, part: str = "") -> str:
 PARTS = ["", *(f"{tab}/" for tab in TABS if tab != "overview")]
 
 
-@pytest.mark.parametrize("part", [*PARTS, "last-hour/", "definition.xml"])
+@pytest.mark.parametrize("part", [*PARTS, "charts.json", "charts.csv", "definition.xml"])
 def test_strangers_are_sent_away(anonymous_client: Client, nobody_client: Client, part: str) -> None:
     guest = DomainFactory.create()
     assert anonymous_client.get(address(guest, part)).status_code == 302
@@ -224,7 +224,7 @@ def test_tags_are_not_given_by_following_a_link(operator_client: Client) -> None
 
 def test_without_the_history_store_the_charts_say_so(viewer_client: Client, settings: Settings) -> None:
     settings.TSDB_URL = f"http://127.0.0.1:{free_port()}"
-    response = viewer_client.get(address(DomainFactory.create(), "last-hour/"))
+    response = viewer_client.get(address(DomainFactory.create(), "charts.json"))
     assert response.status_code == 503
     assert response.json()["error"] == "The history store does not answer."
 

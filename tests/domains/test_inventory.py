@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from domains.inventory import DatabaseInventory
-from domains.models import Domain, Sighting
+from domains.models import Domain, GuestEvent, Sighting
 from hosts.collector.inventory import (
     AgentState,
     GuestMissing,
@@ -309,3 +309,25 @@ def test_addresses_that_nobody_could_ask_for_stay(kvm1: Host, uuid: UUID) -> Non
 
     guest = Domain.objects.get()
     assert (guest.agent, guest.addresses, guest.os_name) == ("silent", ["10.0.0.5"], "Debian GNU/Linux 12")
+
+
+def events() -> list[tuple[str, str, str]]:
+    return [(event.kind, event.state, event.host_name) for event in GuestEvent.objects.order_by("pk")]
+
+
+def test_each_change_of_state_and_place_is_remembered(kvm1: Host, kvm2: Host, uuid: UUID) -> None:
+    record((kvm1, in_full(uuid)))
+    record((kvm1, state(uuid, PAUSED)), (kvm1, state(uuid, RUNNING)))
+    record((kvm1, state(uuid, RUNNING)))
+    record((kvm2, in_full(uuid)), missing(kvm1, uuid))
+    record(missing(kvm2, uuid))
+    record((kvm2, in_full(uuid)))
+
+    assert events() == [
+        ("seen", "running", "kvm1"),
+        ("state", "paused", "kvm1"),
+        ("state", "running", "kvm1"),
+        ("moved", "running", "kvm2"),
+        ("gone", "running", "kvm2"),
+        ("seen", "running", "kvm2"),
+    ]

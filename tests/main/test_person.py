@@ -47,3 +47,12 @@ def test_another_password_keeps_the_role(monkeypatch: pytest.MonkeyPatch, viewer
     person(monkeypatch, viewer.username, "--password", password="a long secret sentence")
     viewer.refresh_from_db()
     assert (viewer.role, viewer.check_password("a long secret sentence")) == ("viewer", True)
+
+
+def test_a_mail_address_is_kept_until_another_is_given(monkeypatch: pytest.MonkeyPatch, viewer: User) -> None:
+    person(monkeypatch, viewer.username, "--email", "lead@example.org")
+    person(monkeypatch, viewer.username, "--role", "operator")
+    viewer.refresh_from_db()
+    assert viewer.email == "lead@example.org"
+    with pytest.raises(CommandError, match="valid email"):
+        person(monkeypatch, viewer.username, "--email", "nobody")

@@ -42,6 +42,8 @@ def start(directory: Path, *command: str, **variables: str) -> subprocess.Comple
         ("VMDASH_TSDB_URL", "localhost:80", "http://HOST"),
         ("VMDASH_CONSOLE_URL", "https://name/console", "wss://NAME"),
         ("VMDASH_ENCRYPTION_KEYS", "abc", "base64"),
+        ("VMDASH_EMAIL_URL", "mail.example.org", "smtp+tls://USER"),
+        ("VMDASH_PUBLIC_URL", "fleet.example", "https://NAME"),
         ("VMDASH_TIME_ZONE", "Mars/Olympus", "Europe/Zurich"),
         ("VMDASH_FAST_INTERVALL_S", "3", "Did you mean VMDASH_FAST_INTERVAL_S?"),
     ],
@@ -67,6 +69,16 @@ def test_what_makes_no_sense_stops_the_start(tmp_path: Path, variable: str, valu
 def test_what_makes_sense_does_not(tmp_path: Path, variable: str, value: str) -> None:
     ended = start(tmp_path, **{variable: value})
     assert ended.returncode == 0, ended.stderr
+
+
+def test_the_mail_server_is_taken_from_its_address(tmp_path: Path) -> None:
+    show = (
+        "import vmdash.settings as s;"
+        "print(s.SENDS_MAIL, s.EMAIL_HOST, s.EMAIL_PORT, s.EMAIL_HOST_USER, s.EMAIL_HOST_PASSWORD, s.EMAIL_USE_TLS)"
+    )
+    told = start(tmp_path, "-c", show, VMDASH_EMAIL_URL="smtp+tls://ada:s%40crt@mail.example.org:587").stdout.split()
+    assert told == ["True", "mail.example.org", "587", "ada", "s@crt", "True"]
+    assert start(tmp_path, "-c", "import vmdash.settings as s; print(s.SENDS_MAIL)").stdout.strip() == "False"
 
 
 def test_a_misspelt_name_stops_every_process(tmp_path: Path) -> None:

@@ -6,17 +6,20 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import pairwise
 
 import httpx
 import pytest
 from django.conf import settings as django_settings
-from pytest_django import Settings
 
 from tests.polling import poll_async
-from tests.services import free_port
 from vmdash.metrics import writer as writer_module
+from vmdash.metrics.coarse import Coarse
+from vmdash.metrics.sums import HostSums
 from vmdash.metrics.writer import HistoryWriter
 from vmdash.virt.node import CpuTimes, MemoryUse
+from vmdash.virt.pool import PoolFacts, PoolState
 from vmdash.virt.stats import GuestStats
 
 NAME = r'web "1", a=\b'
@@ -69,39 +72,31 @@ async def test_counters_arrive_under_the_exporters_names(victoria_metrics: str, 
     assert await values('libvirt_node_memory_cached_bytes{host="one"}') == []
 
 
-async def test_what_was_measured_while_the_store_was_away_arrives_later(
-    victoria_metrics: str, quick: None, settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_sums_cells_pools_and_the_coarse_copy_arrive(victoria_metrics: str, quick: None) -> None:
     writer = HistoryWriter()
     at_ms = int(time.time() * 1000)
-    settings.TSDB_URL = f"http://127.0.0.1:{free_port()}"
-    writer.guest("kvm2", at_ms, CPU, REST)
-    async with running(writer):
-        await poll_async(_said(caplog, "takes nothing"), 10)
-    settings.TSDB_URL = victoria_metrics
+    writer.sums("five", at_ms, HostSums(steal_s=3.5, vcpu_s=100, guests=2, read=7), [MemoryUse(1, 8, 2, None, None)])
+    pool = PoolFacts("p-1", "default", "dir", PoolState.RUNNING, True, True, 100, 40, 60, "/images")
+    writer.pool("five", at_ms, pool)
+    writer.pool("five", at_ms, replace(pool, name="off", capacity_bytes=0))
+    writer.guest("five", at_ms, CPU, REST)
 
     async with running(writer):
-        await poll_async(lambda: values('libvirt_domain_info_virtual_cpus{host="kvm2"}'), 10)
+        await poll_async(lambda: values('{__name__="coarse:libvirt_domain_info_virtual_cpus",host="five"}'), 20)
+
+    found = {labels["__name__"]: value for labels, value in await values('{host="five",__name__!~".*domain.*"}')}
+    assert found["vmdash_host_steal_seconds_total"] == 3.5
+    assert found["vmdash_host_block_read_bytes_per_second"] == 7
+    assert "vmdash_host_block_write_bytes_per_second" not in found
+    assert found["libvirt_node_cell_memory_free_bytes"] == 2048
+    assert [labels["pool"] for labels, _ in await values('libvirt_pool_info_available_bytes{host="five"}')] == [
+        "default"
+    ]
 
 
-async def test_only_the_newest_is_kept_when_the_store_stays_away(
-    quick: None, settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
-    settings.TSDB_URL = f"http://127.0.0.1:{free_port()}"
-    writer = HistoryWriter(keep_bytes=1000)
-    for number in range(100):
-        writer.node(f"kvm{number}", 1, None, None)
-
-    async with running(writer):
-        await poll_async(_said(caplog, "takes nothing"), 10)
-
-    kept = [block.decode() for block in writer._waiting]
-    assert 1 <= len(kept) < 100
-    assert "host=kvm99" in kept[-1]
-
-
-def _said(caplog: pytest.LogCaptureFixture, words: str):  # type: ignore[no-untyped-def]
-    async def said() -> bool:
-        return words in caplog.text
-
-    return said
+def test_the_coarse_copy_is_one_reading_in_ten_minutes() -> None:
+    coarse = Coarse()
+    copied = [at for at in range(0, 86_400_000, 10_000) if len(coarse.with_copy("u-1", at, ["a 1"])) == 2]
+    assert len(copied) in (144, 145)
+    assert {later - earlier for earlier, later in pairwise(copied[1:])} == {600_000}
+    assert coarse.with_copy("u-2", 0, ["a 1"]) == ["a 1", "coarse:a 1"]

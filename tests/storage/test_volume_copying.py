@@ -94,7 +94,7 @@ def test_an_interrupted_copy_is_waited_for_and_then_known_to_be_complete(
     storage_host: StorageHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     storage_host.pool()
-    source = storage_host.disk("a.qcow2", "write -P 7 0 200M")
+    source = storage_host.disk("a.qcow2", "write -P 7 0 700M", size="800M")  # takes a while
     ctx = context()
 
     def stop() -> None:
@@ -104,7 +104,7 @@ def test_an_interrupted_copy_is_waited_for_and_then_known_to_be_complete(
         patch.setattr(ctx, "check", stop)
         patch.setattr(copying, "POLL_S", 0.05)
         with pytest.raises(WorkerStopping):
-            copy_volume(ctx, storage_host.row(), "images", "a.qcow2", "images", VolumeSpec("b", 256 * MIB))
+            copy_volume(ctx, storage_host.row(), "images", "a.qcow2", "images", VolumeSpec("b", 800 * MIB))
     assert settle(ctx, storage_host.row(), "images", "b") is Fate.COMPLETE
     assert content(storage_host.pool_path() / "b", "qcow2") == content(source, "qcow2")
 

@@ -77,9 +77,10 @@ def stage(lab_hosts: dict[str, QemuHost], operator: User, store: Path) -> Iterat
     yield stage
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def leaving(lab_hosts: dict[str, QemuHost]) -> Iterator[dict[str, Deed]]:
-    """What was made for deeds is there for all tests, and is taken away after the last one."""
+    """What was made for deeds is there for all tests of a module, and is taken away after the last of them: others
+    count guests, and each that runs takes from the machine."""
     deeds: dict[str, Deed] = {}
     yield deeds
     if deeds:

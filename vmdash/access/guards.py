@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from hmac import compare_digest
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
 
+from django.conf import settings
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from vmdash.access.roles import Permission, can
 
@@ -51,3 +54,30 @@ def allow(permission: Permission) -> Callable[[GuardedView[P]], View[P]]:
         return guarded
 
     return decorate
+
+
+def allow_scraper(permission: Permission) -> Callable[[GuardedView[P]], View[P]]:
+    """Decorate a view that monitoring reads: the bearer of `VMDASH_METRICS_TOKEN` may, and who has `permission`."""
+
+    def decorate(view: GuardedView[P]) -> View[P]:
+        @wraps(view)
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+            if not _bears_token(request):
+                if not request.user.is_authenticated:
+                    return HttpResponse("Sign in, or send the token.\n", "text/plain", 401, headers=_CHALLENGE)
+                check(request, permission)
+            return view(cast(SignedInRequest, request), *args, **kwargs)
+
+        guarded.permission = permission  # type: ignore[attr-defined]
+        return login_not_required(guarded)
+
+    return decorate
+
+
+_CHALLENGE = {"WWW-Authenticate": 'Bearer realm="vmdash"'}
+
+
+def _bears_token(request: HttpRequest) -> bool:
+    kind, _, token = request.headers.get("Authorization", "").partition(" ")
+    known: str = settings.METRICS_TOKEN
+    return bool(known) and kind.lower() == "bearer" and compare_digest(token.strip().encode(), known.encode())

@@ -40,8 +40,10 @@ class Permission(TextChoices):
     SNAPSHOT = "snapshot", "take, revert or delete snapshots"
     STORAGE = "storage", "change storage pools and volumes"
     DRAIN = "drain", "drain hosts"
+    ALERTS = "alerts", "acknowledge or silence alerts"
     VIEW_ALL_JOBS = "view_all_jobs", "see other people's jobs"
     MANAGE_HOSTS = "manage_hosts", "add, change or remove hosts"
+    MANAGE_ALERTS = "manage_alerts", "choose whom alerts are told to"
     MANAGE_PEOPLE = "manage_people", "manage people"
 
 
@@ -58,10 +60,11 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.SNAPSHOT,
             Permission.STORAGE,
             Permission.DRAIN,
+            Permission.ALERTS,
             Permission.VIEW_ALL_JOBS,
         }
     ),
-    Role.ADMINISTRATOR: frozenset({Permission.MANAGE_HOSTS, Permission.MANAGE_PEOPLE}),
+    Role.ADMINISTRATOR: frozenset({Permission.MANAGE_HOSTS, Permission.MANAGE_ALERTS, Permission.MANAGE_PEOPLE}),
 }
 
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {}

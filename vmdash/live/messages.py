@@ -28,8 +28,16 @@ class GuestSample(TypedDict):
     rx: int | None
     """Network received, bytes per second, all interfaces."""
     tx: int | None
+    swap: int | None
+    """Swapped in and out inside the guest, bytes per second."""
+    ops: float | None
+    """Requests to all disks, per second."""
+    lat: float | None
+    """Mean time of a request to a disk, ms; unknown when there was none."""
+    drop: float | None
+    """Packets dropped in both directions, per second, all interfaces."""
     slow_at: int | None
-    """When `mem`, `rss`, `rd`, `wr`, `rx`, `tx` were measured; `cpu` and `steal` are as old as the tick."""
+    """When all but `cpu` and `steal` were measured; those are as old as the tick."""
 
 
 class HostSample(TypedDict):

@@ -77,5 +77,8 @@ STORAGE = "storage"
 """What marks a refresh request that is about storage pools."""
 
 
+HISTORY_HELD = f"{PREFIX}:history-held"
+"""A hash: by collector, what of the history waits since its store is away (`vmdash.metrics.trouble`)."""
+
 HOSTS_CHANGED = f"{PREFIX}:hosts-changed"
 """A pub/sub channel: the inventory of hosts changed, collectors look again."""

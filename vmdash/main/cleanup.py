@@ -12,8 +12,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from domains.consoles.opening import CONSOLE_OPEN
-from domains.models import Domain
+from domains.models import Domain, GuestEvent
 from domains.snapshots.models import ScheduledSnapshot, Snapshot
+from hosts.models import HostEvent
 from vmdash.jobs.models import Job
 
 log = logging.getLogger(__name__)
@@ -38,10 +39,13 @@ def clean_up() -> None:
     jobs = _remove(Job.objects.filter(old | console).exclude(state__in=Job.UNFINISHED))
     still_there = Exists(Snapshot.objects.filter(domain=OuterRef("domain"), name=OuterRef("snapshot_name")))
     _remove(ScheduledSnapshot.objects.filter(~still_there, due_at__lt=now - timedelta(days=SCHEDULED_DAYS)))
+    too_old = now - timedelta(days=settings.EVENT_RETENTION_DAYS)
+    _remove(GuestEvent.objects.filter(at__lt=too_old))
+    _remove(HostEvent.objects.filter(at__lt=too_old))
     log.info("Cleaned up: %d guests that were gone, %d old jobs", guests, jobs)
 
 
-Rows = QuerySet[Domain] | QuerySet[Job] | QuerySet[ScheduledSnapshot]
+Rows = QuerySet[Domain] | QuerySet[Job] | QuerySet[ScheduledSnapshot] | QuerySet[GuestEvent] | QuerySet[HostEvent]
 
 
 def _remove(rows: Rows) -> int:

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from domains.models import Domain
 from hosts.models import Host
+from vmdash.alerts.models import Alert
 from vmdash.jobs.models import Job
 
 MOST_JOBS = 500
@@ -54,7 +55,13 @@ def shell(request: HttpRequest) -> dict[str, object]:
     hosts = Host.objects.visible_to(user)
     jobs = Job.objects.visible_to(user).unfinished().values_list("pk", flat=True)
     job_ids = [str(pk) for pk in jobs[:MOST_JOBS]]
-    counts = {"guests": Domain.objects.visible_to(user).count(), "hosts": hosts.count(), "jobs": len(job_ids)}
+    alerts = Alert.objects.visible_to(user).loud().count()
+    counts = {
+        "guests": Domain.objects.visible_to(user).count(),
+        "hosts": hosts.count(),
+        "jobs": len(job_ids),
+        "alerts": alerts,
+    }
 
     def place(name: str, key: str, icon: str, url_name: str) -> Place:
         url = reverse(url_name)
@@ -69,6 +76,8 @@ def shell(request: HttpRequest) -> dict[str, object]:
                 place("Hosts", "h", "host", "hosts"),
                 place("Storage", "s", "storage", "storage"),
                 place("Jobs", "j", "job", "jobs"),
+                place("Alerts", "a", "warning", "alerts"),
+                place("Capacity", "c", "capacity", "capacity"),
             ],
             sites=_sites(request, hosts.exclude(site=None)),
             job_ids=job_ids,

@@ -13,14 +13,18 @@ from domains.figures import fresh_samples, is_fresh
 from domains.models import ACTIVE_STATES, Domain, DomainState
 from domains.rows import reason_words
 from domains.selectors import Group, count_by_host_and_state
-from domains.troubles import ACCIDENT, SLOW_STEAL_PERCENT
+from domains.slowness import SLOW_STEAL_PERCENT
+from domains.troubles import ACCIDENT
 from hosts.models import Host
 from hosts.status import Status, status_of
+from vmdash.alerts.models import Alert
+from vmdash.alerts.selectors import loud
 from vmdash.formats import natural
 from vmdash.jobs.models import Job
 from vmdash.jobs.selectors import JobRow, job_row
 from vmdash.live import cache
 from vmdash.main.last_hour import Happening, last_hour
+from vmdash.metrics.trouble import HistoryTrouble, history_trouble
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -35,6 +39,8 @@ MOST_NAMED = 80
 MOST_IN_LIST = 12
 MOST_JOBS = 8
 MOST_SLOW = 5
+SAID_ALREADY = ("HostUnreachable", "GuestLosesTime", "SplitBrain")
+"""Rules of ours whose alerts would only repeat what "Needs attention" says anyway."""
 WORST = 5
 WORST_FROM_PERCENT = 1.0
 _STATE_FIELDS = ("enabled", "maintenance", "state", "state_since", "state_reason", "last_seen_at")
@@ -155,12 +161,15 @@ class Fleet:
     slow: list[Loss]
     """Guests that lose so much CPU time that people notice."""
     worst: list[Loss]
+    alerts: list[Alert]
+    """Loud ones that say something which the rest does not."""
     jobs: list[JobRow]
     happenings: list[Happening]
+    history: HistoryTrouble | None
 
     @property
     def is_calm(self) -> bool:
-        return not (self.silent_hosts or self.casualties or self.slow)
+        return not (self.silent_hosts or self.casualties or self.slow or self.alerts or self.history)
 
 
 def fleet(user: User, *, site: str = "") -> Fleet:
@@ -186,8 +195,10 @@ def fleet(user: User, *, site: str = "") -> Fleet:
         casualties=_casualties(user),
         slow=[loss for loss in losses if loss.percent >= SLOW_STEAL_PERCENT][:MOST_SLOW],
         worst=losses[:WORST],
+        alerts=list(loud(user).exclude(rule__in=SAID_ALREADY)[:MOST_IN_LIST]),
         jobs=[job_row(job, user) for job in Job.objects.visible_to(user).unfinished()[:MOST_JOBS]],
         happenings=last_hour(user, hosts),
+        history=history_trouble(),
     )
 
 

@@ -38,6 +38,7 @@ def data_directory() -> Iterator[None]:
 def prepare() -> None:
     """Bring the database and the collected static files up to date. Takes a second when they are."""
     write_redis_config()
+    _write_alert_token()
     call_command("migrate", interactive=False, verbosity=0)
     _collect_static_files()
 
@@ -63,6 +64,13 @@ def write_redis_config() -> None:
         "loglevel warning\n"
         f'logfile "{directory}/redis.log"\n'
     )
+
+
+def _write_alert_token() -> None:
+    """A file, since everybody may read a process's arguments."""
+    file = settings.DATA_DIR / "alert-token"
+    file.touch(mode=0o600)
+    file.write_text(settings.ALERT_TOKEN)
 
 
 def _quoted(text: str) -> str:

@@ -50,6 +50,12 @@ def environment(*, as_root: bool = False) -> dict[str, str]:
         **({"PYTHONWARNINGS": "ignore:You're running the worker"} if as_root else {}),
         "DATA_DIR": str(settings.DATA_DIR),
         "TSDB_PORT": str(settings.TSDB_PORT),
+        "TSDB_URL": settings.TSDB_URL,
+        "ALERTS_URL": f"http://{_reachable(address)}:{port}/alerts/receive",
+        "ALERT_RULES": str(settings.BASE_DIR / "vmdash/alerts/rules/*.yml"),
+        "OWN_ALERT_RULES": settings.ALERT_RULES,
+        "ALERT_PORT": str(settings.ALERT_PORT),
+        "ALERT_INTERVAL_S": str(settings.ALERT_INTERVAL_S),
         "WEB_ADDRESS": address,
         "WEB_PORT": str(port),
     }
@@ -69,6 +75,7 @@ def check_addresses() -> None:
         raise Unavailable("The Redis that REDIS_URL names does not answer.", hint="Start it, or correct REDIS_URL.")
     if HISTORY in here:
         wanted["VMDASH_TSDB_PORT"] = ("127.0.0.1", settings.TSDB_PORT)
+    wanted["VMDASH_ALERT_PORT"] = ("127.0.0.1", settings.ALERT_PORT)
     for setting, (address, port) in wanted.items():
         try:
             _try_to_listen(address, port)
@@ -101,11 +108,16 @@ def _history_answers() -> bool:
         return False
 
 
+def _reachable(address: str) -> str:
+    """The host of a URL under which a process of this machine reaches who listens on `address`."""
+    found = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
+    return f"[{found}]" if ":" in found else found
+
+
 def _listens(listen: tuple[str, int]) -> bool:
     address, port = listen
-    reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address, address)  # noqa: S104
     try:
-        socket.create_connection((reachable, port), timeout=1).close()
+        socket.create_connection((_reachable(address).strip("[]"), port), timeout=1).close()
     except OSError:
         return False
     return True
@@ -119,6 +131,7 @@ _READY: dict[str, Callable[[], bool]] = {
     REDIS: _redis_answers,
     HISTORY: _history_answers,
     "web": lambda: _listens(settings.WEB_LISTEN),
+    "alerts": lambda: _listens(("127.0.0.1", settings.ALERT_PORT)),
     "console": lambda: _listens(settings.CONSOLE_LISTEN),
     "transfer": lambda: _listens(settings.TRANSFER_LISTEN),
     "actions": lambda: _worker_answers("actions"),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from django.utils import timezone
 
+from domains.capacity import history, mail
 from domains.snapshots.schedules import ticking
+from vmdash.alerts import intake, notifying
+from vmdash.alerts import services as alerts
 from vmdash.celery import app
-from vmdash.main import cleanup
+from vmdash.exceptions import Unavailable
+from vmdash.main import cleanup, gauges
 
 
 @app.task(name="vmdash.main.tasks.clean_up", expires=3600)
@@ -17,3 +23,27 @@ def clean_up() -> None:
 @app.task(name="vmdash.main.tasks.snapshots", expires=60)
 def snapshots() -> None:
     ticking.tick(timezone.now())
+
+
+@app.task(name="vmdash.main.tasks.capacity", expires=600)
+def capacity() -> None:
+    history.tick(timezone.now())
+
+
+@app.task(name="vmdash.main.tasks.capacity_mail", expires=600)
+def capacity_mail() -> None:
+    mail.send_due(timezone.now())
+
+
+@app.task(name="vmdash.main.tasks.write_gauges", expires=15)
+def write_gauges() -> None:
+    with suppress(Unavailable):  # the collector says so, and pages do
+        gauges.write()
+
+
+@app.task(name="vmdash.main.tasks.tend_alerts", expires=10)
+def tend_alerts() -> None:
+    """End what nobody speaks of any more, and tell people what they are to be told."""
+    intake.resolve_overdue()
+    alerts.forget_ended_silences()
+    notifying.send_due()

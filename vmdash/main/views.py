@@ -8,30 +8,58 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from hosts.models import Host
+from hosts.timeline import fleet_charts, fleet_events
 from vmdash.access.audit import record
 from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission, can
 from vmdash.main.fleet import fleet as fleet_of
 from vmdash.main.refusals import note_refusal
+from vmdash.metrics.panel import Form, Panel, answer, chosen_window
 
 
 @require_safe
 @allow(Permission.VIEW)
 def fleet(request: SignedInRequest) -> HttpResponse:
     """Every host as a tile; `?site=NAME` shows those of one site."""
-    site = request.GET.get("site", "")
-    if site and not Host.objects.visible_to(request.user).filter(site__name=site).exists():
-        raise Http404(f"There is no site {site[:60]!r}.")
+    site, hosts = _site(request)
+    window = chosen_window(request.GET)
+    address = reverse("fleet-charts", args=["json"]).removesuffix(".json")
     context = {
+        "panel": Panel(address, window, fleet_charts(hosts, window, all_of_them=not site), site),
         "fleet": fleet_of(request.user, site=site),
         "site": site,
         "site_query": f'site:"{site}"',
         "may_add_hosts": can(request.user, Permission.MANAGE_HOSTS),
     }
     return render(request, "main/fleet.html", context)
+
+
+@require_safe
+@allow(Permission.VIEW)
+def fleet_chart_data(request: SignedInRequest, form: Form) -> HttpResponse:
+    """The charts of all hosts together, or of a site's, in figures; 503 while the history store does not answer."""
+    site, hosts = _site(request)
+    return answer(
+        request.GET,
+        form,
+        site or "fleet",
+        lambda window: fleet_charts(hosts, window, all_of_them=not site),
+        lambda window: fleet_events(hosts, request.user, window),
+    )
+
+
+def _site(request: SignedInRequest) -> tuple[str, list[Host]]:
+    """The site that is asked for, or none, and its hosts."""
+    site = request.GET.get("site", "")
+    hosts = Host.objects.visible_to(request.user).only("name")
+    found = list(hosts.filter(site__name=site) if site else hosts)
+    if site and not found:
+        raise Http404(f"There is no site {site[:60]!r}.")
+    return site, found
 
 
 class SignIn(LoginView):

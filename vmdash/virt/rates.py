@@ -63,7 +63,7 @@ class InterfaceRates:
     tx_drops: float | None
 
 
-def rate(before: int | None, after: int | None, elapsed_s: float) -> float | None:
+def rate(before: float | None, after: float | None, elapsed_s: float) -> float | None:
     """Counts per second; None without both readings, without time between them, or when the counter began anew."""
     if before is None or after is None or after < before or elapsed_s <= 0:
         return None

@@ -163,11 +163,15 @@ class GuestStats:
     def interfaces(self) -> tuple[InterfaceStats, ...]:
         return tuple(self._interface(f"net.{n}.") for n in range(self.raw.get("net.count", 0)))
 
-    def total(self, kind: str, counter: str) -> int | None:
-        """A counter summed over all devices of a kind, such as "block" and "rd.bytes"; None when no device tells it."""
-        told = map(self.raw.get, _device_keys(kind, counter, self.raw.get(f"{kind}.count", 0)))
-        known = [value for value in told if value is not None]
-        return sum(known) if known else None
+    def totals(self, kind: str, counters: tuple[str, ...]) -> list[int | None]:
+        """Counters, each summed over all devices of a kind, such as "block" and ("rd.bytes",); None of what no device
+        tells."""
+        get = self.raw.get
+        found: list[int | None] = []
+        for keys in _device_keys(kind, counters, get(f"{kind}.count", 0)):
+            known = [value for value in map(get, keys) if value is not None]
+            found.append(sum(known) if known else None)
+        return found
 
     def _read_vcpus(self) -> Iterator[VcpuStats]:
         get = self.raw.get
@@ -215,8 +219,8 @@ def _vcpu_keys(number: int) -> tuple[str, ...]:
 
 
 @cache
-def _device_keys(kind: str, counter: str, count: int) -> tuple[str, ...]:
-    return tuple(f"{kind}.{n}.{counter}" for n in range(count))
+def _device_keys(kind: str, counters: tuple[str, ...], count: int) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(f"{kind}.{n}.{counter}" for n in range(count)) for counter in counters)
 
 
 def fast(connection: HostConnection) -> list[GuestStats]:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from vmdash.virt.snapshot import Snapshot as LiveSnapshot
 
 
+_TAKEN_UP = "It was interrupted, then taken up again: the guest is back at {}."
+
+
 def run(ctx: JobContext) -> Result:
     with at_work(ctx) as (domain, connection, guest):
         one = snapshot(guest, ctx.parameters["snapshot"])
@@ -155,15 +158,22 @@ def reconcile(ctx: JobContext) -> Outcome:
         ctx.wait_until(lambda: not is_busy(guest), timeout_s=600)
         one = snapshot(guest, name)
         if not fresh:
-            return _reconcile_internal(ctx, one)
+            return _reconcile_internal(ctx, domain, guest, one)
         begun = fresh.items() <= _sources(guest).items() or not guest.is_active()
         if not begun or (ctx.parameters["was_off"] and _are_as_expected(ctx, _sources(guest))):
             return Outcome(Job.State.FAILED, "It was interrupted before anything was put back. Try again.")
         _revert_external(ctx, domain, connection, guest, one)
-    return Outcome(Job.State.SUCCEEDED, f"It was interrupted, then taken up again: the guest is back at {name}.")
+    return Outcome(Job.State.SUCCEEDED, _TAKEN_UP.format(name))
 
 
-def _reconcile_internal(ctx: JobContext, one: LiveSnapshot) -> Outcome:
+def _reconcile_internal(ctx: JobContext, domain: Domain, guest: Guest, one: LiveSnapshot) -> Outcome:
+    running = ctx.parameters["running"]
+    goes_on = running or (running is None and one.definition().memory is not Place.NONE)
+    if goes_on and not ctx.parameters["was_off"] and not guest.is_active():
+        # Between stopping the guest and starting it with the snapshot's memory.
+        ctx.phase("Putting disks and memory back once more")
+        patiently(ctx, lambda: one.revert(running=running, force=True), domain=domain)
+        return Outcome(Job.State.SUCCEEDED, _TAKEN_UP.format(one.name))
     if one.is_current() and not ctx.parameters["was_current"]:
         return Outcome(Job.State.SUCCEEDED, f"It was interrupted, but the guest is back at {one.name}.")
     if not one.is_current():

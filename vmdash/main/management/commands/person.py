@@ -22,15 +22,19 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name")
         parser.add_argument("--role", choices=Role.values, help="a new person needs one")
+        parser.add_argument("--email", help="their mail address, for those who ask for mail")
         parser.add_argument("--password", action="store_true", help="a new password for somebody who has one already")
 
-    def handle(self, *args: Any, name: str, role: str | None, password: bool, **options: Any) -> None:
+    def handle(
+        self, *args: Any, name: str, role: str | None, email: str | None, password: bool, **options: Any
+    ) -> None:
         user = User.objects.filter(username=name).first()
         if user is None and role is None:
             raise CommandError(f"There is no {name} yet. Give a role: {', '.join(Role.values)}.")
         is_new = user is None
         user = user or User(username=name)
         user.role = role or user.role
+        user.email = user.email if email is None else email
         try:
             if is_new or password:
                 user.set_password(_read_password(user))

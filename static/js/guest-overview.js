@@ -1,12 +1,11 @@
-/** The live figures, the charts of the last hour, and the picture of the screen on a guest's page. */
+/** The live figures, the charts, and the picture of the screen on a guest's page. */
 import { showAges } from "./ages.js";
-import { drawCharts } from "./charts.js";
+import { startCharts } from "./charts.js";
 import { kib, percent, perSecond } from "./format.js";
 import { live } from "./live.js";
 import { refresher } from "./refresh.js";
 
-const place = document.getElementById("charts");
-const { uuid } = place.dataset;
+const { uuid } = document.getElementById("guest-head").dataset;
 const FORMATS = {
   cpu: percent,
   steal: percent,
@@ -20,14 +19,7 @@ const FORMATS = {
 };
 const MUCH_STEAL = 10;
 const refreshFigures = refresher(["figures", "screen"]);
-const charts = drawCharts(place);
-
-async function loadCharts() {
-  const answer = await fetch(place.dataset.url).catch(() => null);
-  const body = await answer?.json().catch(() => null);
-  if (answer?.ok) charts.load(body);
-  else charts.fail(body ? `${body.error} ${body.hint}` : "The server does not answer.");
-}
+const charts = startCharts();
 
 function showFigures(tick, sample) {
   const box = document.getElementById("figures");
@@ -52,7 +44,7 @@ live.on("guest", ({ row }) => {
   if (row.uuid === uuid) refreshFigures();
 });
 live.on("ready", ({ again }) => {
-  if (again) loadCharts();
+  if (again) charts.load();
 });
 
 live.on("screen", (message) => {
@@ -64,5 +56,3 @@ live.on("screen", (message) => {
   document.getElementById("screen-age").dataset.at = message.at;
 });
 if (document.getElementById("screen")) live.watch("screen", [`guest:${uuid}`]);
-
-loadCharts();

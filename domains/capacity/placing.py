@@ -1,0 +1,77 @@
+"""Guests onto hosts, on paper: who has room, by memory alone, among the hosts that could take a guest at all.
+
+Largest first, each to the host with most memory left, as a drain does it. Where that leaves guests over although there
+would be memory enough in all, it is tried once more with each guest going where it fits most tightly, and the better of
+the two counts. That is no proof: a cleverer arrangement may exist.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from domains.capacity.needs import Need
+
+Free = dict[int, int]
+"""KiB that guests may still be given, by host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Where guests go, and which find no room."""
+
+    placed: list[tuple[Need, int]] = field(default_factory=list)
+    unplaced: list[Need] = field(default_factory=list)
+
+
+def pack(needs: Iterable[Need], free: Mapping[int, int], possible: Callable[[Need], Sequence[int]]) -> Packing:
+    """`possible` gives the hosts that could take a guest, the same list object for guests of the same demands."""
+    largest_first = sorted(needs, key=lambda need: (-need.memory_kib, need.name))
+    first = _most_room(largest_first, dict(free), possible)
+    if not first.unplaced or not _could_fit(largest_first, free, possible):
+        return first
+    second = _tightest(largest_first, dict(free), possible)
+    return second if len(second.unplaced) < len(first.unplaced) else first
+
+
+def _most_room(needs: Sequence[Need], free: Free, possible: Callable[[Need], Sequence[int]]) -> Packing:
+    packing = Packing()
+    heaps: dict[int, list[tuple[int, int]]] = {}
+    for need in needs:
+        hosts = possible(need)
+        heap = heaps.get(id(hosts))
+        if heap is None:
+            heap = heaps[id(hosts)] = [(-free[host], host) for host in hosts if host in free]
+            heapq.heapify(heap)
+        # Room only becomes less, so an entry that is too large is put right when it comes to the top.
+        while heap and -heap[0][0] != free[heap[0][1]]:
+            host = heap[0][1]
+            heapq.heapreplace(heap, (-free[host], host))
+        if not heap or -heap[0][0] < need.memory_kib:
+            packing.unplaced.append(need)
+            continue
+        host = heap[0][1]
+        free[host] -= need.memory_kib
+        heapq.heapreplace(heap, (-free[host], host))
+        packing.placed.append((need, host))
+    return packing
+
+
+def _tightest(needs: Sequence[Need], free: Free, possible: Callable[[Need], Sequence[int]]) -> Packing:
+    packing = Packing()
+    for need in needs:
+        fitting = [host for host in possible(need) if free.get(host, -1) >= need.memory_kib]
+        if not fitting:
+            packing.unplaced.append(need)
+            continue
+        host = min(fitting, key=lambda one: (free[one], one))
+        free[host] -= need.memory_kib
+        packing.placed.append((need, host))
+    return packing
+
+
+def _could_fit(needs: Sequence[Need], free: Mapping[int, int], possible: Callable[[Need], Sequence[int]]) -> bool:
+    """Whether there is memory enough for all in sum, which a second try may find a way to use."""
+    hosts = {host for need in needs for host in possible(need)}
+    return sum(need.memory_kib for need in needs) <= sum(max(0, free.get(host, 0)) for host in hosts)

@@ -1,0 +1,1 @@
+"""What happened to guests over time: their states and places as events, and their charts."""

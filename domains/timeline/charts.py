@@ -1,0 +1,188 @@
+"""The charts of a guest's page, out of the counters that its hosts told."""
+
+from __future__ import annotations
+
+from domains.models import Domain
+from vmdash.metrics.charts import Chart, Line
+from vmdash.metrics.query import labels, rate
+from vmdash.metrics.ranges import Window
+from vmdash.virt.xml.throttle import Throttle, throttles
+
+MOST_VCPUS = 16
+"""More are not drawn one by one."""
+
+
+def guest_charts(guest: Domain, window: Window) -> list[Chart]:
+    source = _Source(labels(uuid=str(guest.pk)), window)
+    limits = throttles(guest.xml)
+    return [
+        _cpu(source),
+        *([_vcpus(source, guest)] if guest.max_vcpus > 1 else []),
+        _memory(source, guest),
+        _swap(source),
+        _disk_bytes(source, limits),
+        _disk_operations(source, limits),
+        _disk_latency(source),
+        _network(source),
+        _losses(source),
+    ]
+
+
+class _Source:
+    """Expressions over one guest. One that moved has series of several hosts: the newest counts, or all together."""
+
+    def __init__(self, only: str, window: Window) -> None:
+        self._only, self._over, self._prefix = only, window.over, window.prefix
+
+    def _counter(self, metric: str) -> str:
+        return rate(f"{self._prefix}libvirt_domain_{metric}{self._only}", self._over)
+
+    def rate(self, metric: str) -> str:
+        return f"sum({self._counter(metric)})"
+
+    def rate_by(self, label: str, metric: str) -> str:
+        return f"sum by ({label}) ({self._counter(metric)})"
+
+    def level(self, metric: str) -> str:
+        return f"max(avg_over_time({self._prefix}libvirt_domain_{metric}{self._only}[{self._over}]))"
+
+
+def _cpu(source: _Source) -> Chart:
+    vcpus = source.level("info_virtual_cpus")
+    return Chart(
+        "cpu",
+        "CPU and steal",
+        "percent",
+        (
+            Line("CPU", f"100 * {source.rate('info_cpu_time_seconds_total')} / {vcpus}", "--cpu", live="cpu"),
+            Line("steal", f"100 * {source.rate('vcpu_delay_seconds_total')} / {vcpus}", "--steal", live="steal"),
+        ),
+        note="of its vCPUs",
+        stacked=True,
+        top=100,
+    )
+
+
+def _vcpus(source: _Source, guest: Domain) -> Chart:
+    used, lost = "vcpu_time_seconds_total", "vcpu_delay_seconds_total"
+    if guest.max_vcpus <= MOST_VCPUS:
+        return Chart(
+            "vcpus",
+            "Each vCPU",
+            "percent",
+            (
+                Line("vCPU {}", f"100 * {source.rate_by('vcpu', used)}", "--cpu", by="vcpu"),
+                Line("steal of {}", f"100 * {source.rate_by('vcpu', lost)}", "--steal", by="vcpu"),
+            ),
+            note="of one CPU, stacked",
+            stacked=True,
+        )
+    return Chart(
+        "vcpus",
+        "Busiest and worst vCPU",
+        "percent",
+        (
+            Line("CPU of the busiest", f"100 * max({source.rate_by('vcpu', used)})", "--cpu"),
+            Line("steal of the worst", f"100 * max({source.rate_by('vcpu', lost)})", "--steal"),
+        ),
+        note="of one CPU",
+        top=100,
+    )
+
+
+def _memory(source: _Source, guest: Domain) -> Chart:
+    used = f"({source.level('memory_stats_available_bytes')} - {source.level('memory_stats_usable_bytes')})"
+    return Chart(
+        "memory",
+        "Memory",
+        "bytes",
+        (
+            Line("used", used, "--mem", live="mem", scale=1024),
+            Line("held on the host", source.level("memory_stats_rss_bytes"), "--disk", live="rss", scale=1024),
+            Line("given (balloon)", source.level("info_memory_usage_bytes"), "--faint", is_mark=True),
+        ),
+        top=guest.max_memory_kib * 1024 or None,
+    )
+
+
+def _swap(source: _Source) -> Chart:
+    return Chart(
+        "swap",
+        "Swap inside the guest",
+        "per_second",
+        (
+            Line("in", source.rate("memory_stats_swap_in_bytes_total"), "--mem"),
+            Line("out", source.rate("memory_stats_swap_out_bytes_total"), "--warn"),
+        ),
+        note="as its balloon driver tells",
+    )
+
+
+def _disk_bytes(source: _Source, limits: list[Throttle]) -> Chart:
+    return Chart(
+        "disk",
+        "Disks",
+        "per_second",
+        (
+            Line("read", source.rate("block_stats_read_bytes_total"), "--disk", live="rd"),
+            Line("written", source.rate("block_stats_write_bytes_total"), "--warn", live="wr"),
+        ),
+        limits=tuple((limit.words, limit.value) for limit in limits if limit.is_bytes),
+    )
+
+
+def _disk_operations(source: _Source, limits: list[Throttle]) -> Chart:
+    return Chart(
+        "operations",
+        "Disk operations",
+        "each_second",
+        (
+            Line("reads", source.rate("block_stats_read_requests_total"), "--disk"),
+            Line("writes", source.rate("block_stats_write_requests_total"), "--warn"),
+            Line("flushes", source.rate("block_stats_flush_requests_total"), "--mem"),
+        ),
+        limits=tuple((limit.words, limit.value) for limit in limits if not limit.is_bytes),
+    )
+
+
+def _disk_latency(source: _Source) -> Chart:
+    def latency(what: str) -> str:
+        spent = source.rate_by("target_device", f"block_stats_{what}_time_seconds_total")
+        return f"({spent} / ({source.rate_by('target_device', f'block_stats_{what}_requests_total')} > 0))"
+
+    return Chart(
+        "latency",
+        "Disk latency",
+        "seconds",
+        (
+            Line("{} read", latency("read"), "--disk", by="target_device"),
+            Line("{} write", latency("write"), "--warn", by="target_device"),
+        ),
+        note="mean of a request",
+    )
+
+
+def _network(source: _Source) -> Chart:
+    return Chart(
+        "network",
+        "Network",
+        "per_second",
+        (
+            Line("received", source.rate("interface_stats_receive_bytes_total"), "--net", live="rx"),
+            Line("sent", source.rate("interface_stats_transmit_bytes_total"), "--accent", live="tx"),
+        ),
+    )
+
+
+def _losses(source: _Source) -> Chart:
+    def lost(way: str) -> str:
+        errors = source.rate(f"interface_stats_{way}_errors_total")
+        return f"({source.rate(f'interface_stats_{way}_drops_total')} + {errors})"
+
+    return Chart(
+        "losses",
+        "Network drops and errors",
+        "each_second",
+        (Line("received", lost("receive"), "--net"), Line("sent", lost("transmit"), "--bad")),
+        note="packets",
+    )

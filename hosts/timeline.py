@@ -1,0 +1,154 @@
+"""The charts of hosts and of the fleet, and what happened to hosts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from django.db.models import Q
+
+from hosts.models import Host, HostEvent
+from vmdash.jobs.models import Job
+from vmdash.jobs.timeline import job_events
+from vmdash.metrics.charts import Chart, Event, Line
+from vmdash.metrics.panel import MOST_EVENTS
+from vmdash.metrics.query import labels, rate
+from vmdash.metrics.ranges import Window
+
+if TYPE_CHECKING:
+    from vmdash.access.models import User
+
+_TONES = {Host.State.UNREACHABLE: "bad", Host.State.REFUSED: "bad"}
+
+
+def host_charts(host: Host, window: Window) -> list[Chart]:
+    charts = _charts(labels(host=host.name), window, live=True, memory_bytes=host.memory_kib * 1024)
+    if len(host.cells) > 1:
+        charts.insert(3, _cells(labels(host=host.name), window))
+    return charts
+
+
+def fleet_charts(hosts: Sequence[Host], window: Window, *, all_of_them: bool) -> list[Chart]:
+    """Over these hosts together, each counted by its size."""
+    only = "" if all_of_them else labels(host=[host.name for host in hosts])
+    return _charts(only, window, live=False, memory_bytes=0)
+
+
+def host_events(host: Host, user: User, window: Window) -> list[Event]:
+    """Its connection and all jobs on it, in the order of time."""
+    return _events([host], Q(host_name=host.name), user, window)
+
+
+def fleet_events(hosts: Sequence[Host], user: User, window: Window) -> list[Event]:
+    """The connections of these hosts, and jobs about whole hosts, in the order of time."""
+    return _events(hosts, Q(), user, window)
+
+
+def _events(hosts: Sequence[Host], more: Q, user: User, window: Window) -> list[Event]:
+    names = {host.pk: host.name for host in hosts}
+    about = Q(target_kind="host", target_id__in=[str(pk) for pk in names]) | more
+    jobs = job_events(Job.objects.visible_to(user).filter(about), window)
+    changes = HostEvent.objects.filter(host__in=names, at__gte=window.start, at__lte=window.end)
+    states = [_event(change, names[change.host_id]) for change in changes.order_by("-at")[:MOST_EVENTS]]
+    return sorted([*jobs, *states], key=lambda event: event.at)[-MOST_EVENTS:]
+
+
+def _event(change: HostEvent, name: str) -> Event:
+    state = Host.State(change.state)
+    return Event(change.at, f"{name} {'is ' if state == Host.State.UP else ''}{state.label}", _TONES.get(state, ""))
+
+
+def _charts(only: str, window: Window, *, live: bool, memory_bytes: int) -> list[Chart]:
+    def level(metric: str, more: str = "") -> str:
+        return f"avg_over_time({window.prefix}{metric}{_and(only, more)}[{window.over}])"
+
+    def growth(metric: str, more: str = "") -> str:
+        return rate(f"{window.prefix}{metric}{_and(only, more)}", window.over)
+
+    def key(name: str) -> str:
+        return name if live else ""
+
+    cpu = "libvirt_node_cpu_seconds_total"
+    total = f"sum({level('libvirt_node_memory_total_bytes')})"
+    spare = [f"(sum({level(f'libvirt_node_memory_{kind}_bytes')}) or vector(0))" for kind in ("buffers", "cached")]
+    used = f"({total} - sum({level('libvirt_node_memory_free_bytes')}) - {' - '.join(spare)})"
+    busy, waiting = 'mode=~"user|system"', 'mode="iowait"'
+    traffic = {"block": ("read", "write"), "network": ("receive", "transmit")}
+    lines = {
+        what: [f"sum({level(f'vmdash_host_{what}_{way}_bytes_per_second')})" for way in ways]
+        for what, ways in traffic.items()
+    }
+    lost = f"100 * sum({growth('vmdash_host_steal_seconds_total')}) / sum({growth('vmdash_host_vcpu_seconds_total')})"
+    return [
+        Chart(
+            "cpu",
+            "CPU",
+            "percent",
+            (
+                Line("used", f"100 * sum({growth(cpu, busy)}) / sum({growth(cpu)})", "--cpu", live=key("cpu")),
+                Line("waiting for I/O", f"100 * sum({growth(cpu, waiting)}) / sum({growth(cpu)})", "--warn"),
+            ),
+            note="of all CPUs" if live else "of all CPUs of all hosts",
+            stacked=True,
+            top=100,
+        ),
+        Chart(
+            "steal",
+            "Steal",
+            "percent",
+            (Line("guests wait for a CPU", lost, "--steal", live=key("steal")),),
+            note="of their vCPUs' time",
+        ),
+        Chart(
+            "memory",
+            "Memory",
+            "bytes",
+            (
+                Line("used, without cache", used, "--mem", live=key("mem"), scale=1024),
+                Line("there is", total, "--faint", is_mark=True),
+            ),
+            top=memory_bytes or None,
+        ),
+        Chart(
+            "guests",
+            "Active guests",
+            "number",
+            (
+                Line("guests", f"sum({level('vmdash_host_guests')})", "--accent", live=key("running")),
+                Line("their vCPUs", f"sum({level('vmdash_host_vcpus')})", "--mem"),
+            ),
+        ),
+        Chart(
+            "disk",
+            "Disks of the guests",
+            "per_second",
+            (Line("read", lines["block"][0], "--disk"), Line("written", lines["block"][1], "--warn")),
+        ),
+        Chart(
+            "network",
+            "Network of the guests",
+            "per_second",
+            (Line("received", lines["network"][0], "--net"), Line("sent", lines["network"][1], "--accent")),
+        ),
+    ]
+
+
+def _cells(only: str, window: Window) -> Chart:
+    def level(kind: str) -> str:
+        metric = f"{window.prefix}libvirt_node_cell_memory_{kind}_bytes{only}"
+        return f"sum by (cell) (avg_over_time({metric}[{window.over}]))"
+
+    return Chart(
+        "cells",
+        "Memory of the NUMA cells",
+        "percent",
+        (Line("cell {}", f"100 * ({level('total')} - {level('free')}) / {level('total')}", "--mem", by="cell"),),
+        note="taken, with cache",
+        top=100,
+    )
+
+
+def _and(only: str, more: str) -> str:
+    """Both selectors in one."""
+    parts = [part for part in (only.strip("{}"), more) if part]
+    return f"{{{','.join(parts)}}}" if parts else ""

@@ -1,0 +1,158 @@
+"""What people see of alerts and do about them; and who may."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from tests.alerts.test_intake import told
+from tests.factories import DomainFactory, HostFactory
+from vmdash.access.models import AuditEntry
+from vmdash.alerts import intake
+from vmdash.alerts.models import Alert, Receiver, Silence
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def alert() -> Alert:
+    HostFactory.create(name="kvm3")
+    intake.take([told()])
+    return Alert.objects.get()
+
+
+def page(client: Client, name: str = "alerts", *arguments: object) -> str:
+    answer = client.get(reverse(name, args=arguments))
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_a_calm_fleet_says_what_is_watched(viewer_client: Client) -> None:
+    assert "Nothing is wrong that nobody knows of" in page(viewer_client)
+
+
+def test_it_is_shown_with_where_and_since_when(viewer_client: Client, alert: Alert) -> None:
+    text = page(viewer_client)
+    assert "kvm3 does not answer" in text
+    assert reverse("host", args=["kvm3"]) in text
+    assert "I know" not in text, "a viewer may not act"
+
+
+def test_the_navigation_counts_the_loud_ones(viewer_client: Client, alert: Alert) -> None:
+    counts = {place.name: place.count for place in viewer_client.get(reverse("alerts")).context["frame"].places}
+    assert counts["Alerts"] == 1
+
+
+def test_somebody_says_that_they_know(operator_client: Client, alert: Alert) -> None:
+    operator_client.post(reverse("alert-acknowledge", args=[alert.pk]), {"note": "new power supply"})
+    text = page(operator_client)
+    assert "operator knows" in text
+    assert "new power supply" in text
+    assert not Alert.objects.loud().exists()
+    assert AuditEntry.objects.filter(action="alert.acknowledge").exists()
+
+
+def test_only_the_first_one_knows(operator_client: Client, administrator_client: Client, alert: Alert) -> None:
+    for client in (operator_client, administrator_client):
+        client.post(reverse("alert-acknowledge", args=[alert.pk]))
+    assert Alert.objects.get().acknowledged_by == "operator"
+
+
+def test_it_is_silenced_for_a_while_and_loud_again(operator_client: Client, alert: Alert) -> None:
+    fields = {"hours": "4", "reason": "new power supply"}
+    operator_client.post(reverse("alert-silence", args=[alert.pk]), fields)
+    assert not Alert.objects.loud().exists()
+    text = page(operator_client)
+    assert "HostUnreachable on kvm3" in text
+    silence = Silence.objects.get()
+    assert timedelta(hours=3) < silence.ends_at - timezone.now() <= timedelta(hours=4)
+    operator_client.post(reverse("silence-end", args=[silence.pk]))
+    assert Alert.objects.loud().exists()
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"hours": "4"}, {"hours": "9999", "reason": "x"}, {"hours": "x", "reason": "x"}]
+)
+def test_a_silence_needs_an_end_and_a_reason(operator_client: Client, alert: Alert, fields: dict[str, str]) -> None:
+    assert operator_client.post(reverse("alert-silence", args=[alert.pk]), fields).status_code == 400
+    assert not Silence.objects.exists()
+
+
+def test_the_guest_and_the_host_say_it_too(viewer_client: Client) -> None:
+    host = HostFactory.create(name="kvm3")
+    guest = DomainFactory.create(host=host)
+    intake.take([
+        told(alertname="DiskSlow", uuid=str(guest.pk), summary="Its disk is slow"),
+        told(alertname="PoolFull", pool="default", summary="Pool default on kvm3 is full"),
+    ])  # fmt: skip
+    assert "Its disk is slow." in page(viewer_client, "guest", guest.pk)
+    assert "Pool default on kvm3 is full." in page(viewer_client, "host", "kvm3")
+    assert "Pool default on kvm3 is full" in page(viewer_client, "fleet")
+
+
+ACTIONS: list[tuple[str, tuple[Any, ...], dict[str, str], str]] = [
+    ("alert-acknowledge", (1,), {}, "operator"),
+    ("alert-silence", (1,), {"hours": "4", "reason": "x"}, "operator"),
+    ("silence-end", (1,), {}, "operator"),
+    ("alert-receivers", (), {}, "administrator"),
+    ("alert-receiver-add", (), {}, "administrator"),
+    ("alert-receiver-try", (1,), {}, "administrator"),
+    ("alert-receiver-remove", (1,), {}, "administrator"),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "fields", "least"), ACTIONS, ids=[action[0] for action in ACTIONS])
+def test_who_may_not_is_refused(
+    name: str, arguments: tuple[Any, ...], fields: dict[str, str], least: str, anonymous_client: Client,
+    nobody_client: Client, viewer_client: Client, help_desk_client: Client, operator_client: Client,
+) -> None:  # fmt: skip
+    address = reverse(name, args=arguments)
+    refused = [nobody_client, viewer_client, help_desk_client, *([operator_client] if least == "administrator" else [])]
+    for client in refused:
+        assert (client.get if name == "alert-receivers" else client.post)(address, fields).status_code == 403
+    assert anonymous_client.post(address, fields).status_code == 302
+
+
+def add(client: Client, **fields: str) -> Any:
+    return client.post(
+        reverse("alert-receiver-add"),
+        {"name": "chat", "kind": "webhook", "address": "https://chat.example.org/hook", "least": "warning", **fields},
+    )
+
+
+def test_a_receiver_is_added_tried_and_removed(administrator_client: Client) -> None:
+    assert "Nobody is told" in page(administrator_client, "alert-receivers")
+    add(administrator_client, secret="s3cret")
+    receiver = Receiver.objects.get()
+    assert receiver.secret == "s3cret"
+    administrator_client.post(reverse("alert-receiver-try", args=[receiver.pk]))
+    text = page(administrator_client, "alert-receivers")
+    assert "on its way" in text
+    assert "s3cret" not in text
+    administrator_client.post(reverse("alert-receiver-remove", args=[receiver.pk]))
+    assert not Receiver.objects.exists()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"address": "ftp://chat.example.org/"}, {"address": "https://user:secret@chat.example.org/"},
+        {"address": "http://169.254.169.254/latest/meta-data"}, {"address": "https://[fe80::1]/"},
+        {"address": "https://chat.example.org:x/"}, {"address": "nonsense"}, {"kind": "mail", "address": "nonsense"},
+        {"kind": "pigeon"}, {"name": ""}, {"least": "loud"},
+    ],
+)  # fmt: skip
+def test_a_receiver_that_makes_no_sense_is_refused(administrator_client: Client, fields: dict[str, str]) -> None:
+    assert add(administrator_client, **fields).status_code == 400
+    assert not Receiver.objects.exists()
+
+
+def test_without_a_mail_server_mail_is_refused(administrator_client: Client) -> None:
+    answer = add(administrator_client, kind="mail", address="ops@example.org")
+    assert answer.status_code == 409
+    assert "VMDASH_EMAIL_URL" in answer.content.decode()

@@ -1,0 +1,126 @@
+"""Charts of hosts, pools and the fleet: who may see them, and that they show what was recorded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from bench.past import host_past, write
+from hosts.models import HostEvent
+from tests.factories import HostFactory, JobFactory, PoolFactory, SiteFactory
+from tests.polling import poll
+from vmdash.access.models import User
+
+pytestmark = pytest.mark.django_db
+
+ADDRESSES = ["/charts.{}", "/hosts/kvm1/charts.{}", "/storage/pools/kvm1/default/charts.{}"]
+PAGES = ["/", "/hosts/kvm1/", "/storage/pools/kvm1/default/"]
+
+
+@pytest.fixture(autouse=True)
+def fleet(db: None) -> None:
+    PoolFactory.create(name="default", host=HostFactory.create(name="kvm1", site=SiteFactory.create(name="Lyon")))
+
+
+def recorded(client: Client, address: str, chart: str, label: str) -> list[float]:
+    def read() -> list[float]:
+        body = client.get(address).json()
+        lines = body["charts"][chart]["lines"]
+        values = [one for each in lines if each["label"] == label for one in each["values"] if one is not None]
+        return values if len(values) > 20 else []
+
+    return poll(read, 20, f"{label} of {address}")
+
+
+@pytest.mark.parametrize("form", ["json", "csv"])
+@pytest.mark.parametrize("address", ADDRESSES)
+@pytest.mark.parametrize(
+    ("person", "status"), [("nobody", 403), ("viewer", 200), ("help_desk", 200), ("operator", 200)]
+)
+def test_who_may_see_them(
+    victoria_metrics: str, address: str, form: str, person: str, status: int, client_of: Callable[[User], Client],
+    request: pytest.FixtureRequest,
+) -> None:  # fmt: skip
+    client = client_of(request.getfixturevalue(person))
+    assert client.get(address.format(form)).status_code == status
+
+
+@pytest.mark.parametrize("address", ADDRESSES)
+def test_strangers_are_asked_to_sign_in(anonymous_client: Client, address: str) -> None:
+    assert anonymous_client.get(address.format("json")).status_code == 302
+
+
+@pytest.mark.parametrize("address", [*(one.format("json") for one in ADDRESSES), *PAGES])
+def test_a_range_that_does_not_exist_is_refused(viewer_client: Client, address: str) -> None:
+    assert viewer_client.get(address, {"range": "decade"}).status_code == 400
+
+
+@pytest.mark.parametrize(
+    "address", ["/hosts/none/charts.json", "/storage/pools/kvm1/none/charts.json", "/charts.json?site=none"]
+)
+def test_what_there_is_not_is_not_found(viewer_client: Client, address: str) -> None:
+    assert viewer_client.get(address).status_code == 404
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_pages_have_their_frames(viewer_client: Client, page: str) -> None:
+    text = viewer_client.get(page, {"range": "month"}).content.decode()
+    assert 'data-query="range=month"' in text
+    assert "The charts need JavaScript" in text
+
+
+def test_a_site_keeps_its_name_in_every_address(viewer_client: Client) -> None:
+    text = viewer_client.get("/", {"site": "Lyon", "range": "day"}).content.decode()
+    assert 'data-query="site=Lyon&amp;range=day"' in text
+    assert 'href="?site=Lyon&amp;range=week#charts"' in text
+
+
+def test_a_host_and_the_fleet_show_what_was_recorded(victoria_metrics: str, viewer_client: Client) -> None:
+    now = int(time.time())
+    write(victoria_metrics, host_past("kvm1", now - 1500, now))
+    for address in ("/hosts/kvm1/charts.json", "/charts.json", "/charts.json?site=Lyon"):
+        assert all(0 < value <= 100 for value in recorded(viewer_client, address, "cpu", "used"))
+        assert all(0 <= value < 10 for value in recorded(viewer_client, address, "steal", "guests wait for a CPU"))
+        assert recorded(viewer_client, address, "memory", "there is")[0] == pytest.approx(64 * 1024**3, rel=1e-5)
+        assert recorded(viewer_client, address, "guests", "guests")
+        assert recorded(viewer_client, address, "network", "sent")
+
+
+def test_a_pool_shows_how_it_fills_up(victoria_metrics: str, viewer_client: Client) -> None:
+    from storage.models import Pool
+
+    pool, now = Pool.objects.get(), int(time.time())
+    only = f'host="kvm1",pool="default",uuid="{pool.uuid}"'
+    lines = [
+        f"libvirt_pool_info_{kind}_bytes{{{only}}} {value} {(now - age) * 1000}"
+        for age in range(0, 3000, 60)
+        for kind, value in (("capacity", 1000), ("available", 600 + age / 10))
+    ]
+    httpx.post(f"{victoria_metrics}/api/v1/import/prometheus", content="\n".join(lines)).raise_for_status()
+    taken = recorded(viewer_client, "/storage/pools/kvm1/default/charts.json", "space", "taken")
+    assert taken[0] < taken[-1] <= 400
+
+
+def test_connections_and_jobs_are_on_the_time_axis(victoria_metrics: str, operator_client: Client) -> None:
+    from hosts.models import Host
+
+    host, now = Host.objects.get(), timezone.now()
+    HostEvent.objects.create(host=host, at=now - timedelta(minutes=9), state="unreachable")
+    HostEvent.objects.create(host=host, at=now - timedelta(minutes=8), state="up")
+    JobFactory.create(label="Start web1", host_name="kvm1", exclusive=False)
+    JobFactory.create(label="Drain kvm1", target_kind="host", target_id=str(host.pk), exclusive=False)
+
+    def texts(address: str) -> list[str]:
+        found: list[dict[str, Any]] = operator_client.get(address).json()["events"]
+        return [event["text"].split(" (")[0] for event in found]
+
+    states = ["kvm1 does not answer", "kvm1 is connected"]
+    assert texts("/hosts/kvm1/charts.json") == [*states, "Start web1", "Drain kvm1"]
+    assert texts("/charts.json") == [*states, "Drain kvm1"]

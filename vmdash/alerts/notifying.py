@@ -1,0 +1,128 @@
+"""Telling people that an alert began or ended, by mail and webhook.
+
+What is to be told is written down with the alert; `send_due`, which the scheduler calls, sends it, and tries again what
+could not be sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import smtplib
+from datetime import timedelta
+
+import httpx
+from django.conf import settings
+from django.core.mail import EmailMessage
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from vmdash.alerts.models import Alert, Notification, Receiver
+
+log = logging.getLogger(__name__)
+
+MOST_ATTEMPTS = 8
+FIRST_PAUSE = timedelta(seconds=30)
+"""Doubled after each attempt: the last is an hour after the first."""
+TIMEOUT_S = 10
+AT_ONCE = 200
+
+_ORDER = [Alert.Severity.INFO, Alert.Severity.WARNING, Alert.Severity.CRITICAL]
+Event = Notification.Event
+
+
+def began(alert: Alert) -> None:
+    """Have it told, unless it is silenced. In the transaction that stores the alert."""
+    if alert.silence is None:
+        _tell(alert, Event.FIRING, Receiver.objects.filter(enabled=True))
+
+
+def ended(alert: Alert) -> None:
+    """Have its end told to those who were told, or are going to be told, that it began."""
+    told = Notification.objects.filter(alert=alert, receiver=OuterRef("pk"), event=Event.FIRING)
+    _tell(alert, Event.RESOLVED, Receiver.objects.filter(Exists(told), enabled=True))
+
+
+def _tell(alert: Alert, event: Notification.Event, receivers: object) -> None:
+    rank = _ORDER.index(Alert.Severity(alert.severity))
+    Notification.objects.bulk_create(
+        [
+            Notification(alert=alert, receiver=receiver, event=event, due_at=timezone.now())
+            for receiver in receivers  # type: ignore[attr-defined]
+            if rank >= _ORDER.index(Alert.Severity(receiver.least))
+        ],
+        ignore_conflicts=True,
+    )
+
+
+def send_due() -> int:
+    """Send what is due. Returns how many were sent."""
+    due = Notification.objects.filter(sent_at=None, given_up_at=None, due_at__lte=timezone.now())
+    sent = 0
+    for one in due.select_related("alert", "receiver")[:AT_ONCE]:
+        # Taken first: should two do this at once, only one sends it.
+        attempt = one.attempts + 1
+        taken = Notification.objects.filter(pk=one.pk, attempts=one.attempts, sent_at=None)
+        if not taken.update(attempts=attempt, due_at=timezone.now() + FIRST_PAUSE * 2 ** (attempt - 1)):
+            continue
+        sent += _send(one, attempt)
+    return sent
+
+
+def _send(one: Notification, attempt: int) -> bool:
+    row = Notification.objects.filter(pk=one.pk)
+    try:
+        _DELIVER[Receiver.Kind(one.receiver.kind)](one)
+    except (httpx.HTTPError, smtplib.SMTPException, OSError) as error:
+        words = f"{type(error).__name__}: {error}"[:300]
+        row.update(error=words)
+        if attempt >= MOST_ATTEMPTS:
+            log.error("%s is not told of “%s”: %s", one.receiver.name, one.alert, words)
+            row.update(given_up_at=timezone.now())
+        return False
+    row.update(sent_at=timezone.now(), error="")
+    return True
+
+
+def _mail(one: Notification) -> None:
+    alert = one.alert
+    state = "Over" if one.event == Event.RESOLVED else alert.get_severity_display().capitalize()
+    link = f"\n\n{settings.PUBLIC_URL}/alerts/" if settings.PUBLIC_URL else ""
+    since = f"Since {alert.started_at:%Y-%m-%d %H:%M} UTC"
+    labels = "\n".join(f"  {name}: {value}" for name, value in sorted(alert.labels.items()))
+    EmailMessage(
+        # A header is one line, whatever a label holds.
+        subject=" ".join(f"[vmdash] {state}: {alert.summary}".split()),
+        body=f"{alert.summary}.\n\n{alert.description}\n\n{since}\n{labels}{link}\n",
+        to=[one.receiver.address],
+    ).send()
+
+
+def _post(one: Notification) -> None:
+    alert = one.alert
+    body = json.dumps(
+        {
+            "event": f"alert.{one.event}",
+            "rule": alert.rule,
+            "severity": alert.severity,
+            "summary": alert.summary,
+            "description": alert.description,
+            "labels": alert.labels,
+            "started_at": alert.started_at.isoformat(),
+            "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
+        }
+    ).encode()
+    headers = {"Content-Type": "application/json", "User-Agent": "vmdash"}
+    if one.receiver.secret:
+        headers["X-Vmdash-Signature"] = f"sha256={sign(one.receiver.secret, body)}"
+    httpx.post(one.receiver.address, content=body, headers=headers, timeout=TIMEOUT_S).raise_for_status()
+
+
+def sign(secret: str, body: bytes) -> str:
+    """HMAC-SHA256 in hexadecimal digits."""
+    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
+
+
+_DELIVER = {Receiver.Kind.MAIL: _mail, Receiver.Kind.WEBHOOK: _post}

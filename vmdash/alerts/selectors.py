@@ -1,0 +1,70 @@
+"""Alerts for pages."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.utils import timezone
+
+from vmdash.alerts.models import Alert, Silence
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from django.contrib.auth.models import AnonymousUser
+
+    from vmdash.access.models import User
+
+RECENT = timedelta(days=7)
+MOST_RECENT = 200
+MOST_FIRING = 500
+_WORST_FIRST = Case(
+    When(severity=Alert.Severity.CRITICAL, then=Value(0)),
+    When(severity=Alert.Severity.WARNING, then=Value(1)),
+    default=Value(2),
+    output_field=IntegerField(),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPage:
+    loud: Sequence[Alert]
+    known: Sequence[Alert]
+    """Acknowledged."""
+    silenced: Sequence[Alert]
+    over: Sequence[Alert]
+    silences: Sequence[Silence]
+
+
+def alert_page(user: User | AnonymousUser) -> AlertPage:
+    """Three queries."""
+    visible = Alert.objects.visible_to(user)
+    firing = list(_worst_first(visible.firing().select_related("silence"))[:MOST_FIRING])
+    return AlertPage(
+        loud=[alert for alert in firing if alert.silence is None and alert.acknowledged_at is None],
+        known=[alert for alert in firing if alert.silence is None and alert.acknowledged_at is not None],
+        silenced=[alert for alert in firing if alert.silence is not None],
+        over=list(visible.filter(resolved_at__gt=timezone.now() - RECENT).order_by("-resolved_at")[:MOST_RECENT]),
+        silences=list(Silence.objects.filter(ends_at__gt=timezone.now())),
+    )
+
+
+def loud(user: User | AnonymousUser) -> QuerySet[Alert]:
+    return _worst_first(Alert.objects.visible_to(user).loud())
+
+
+def of_guest(user: User | AnonymousUser, uuid: UUID) -> list[Alert]:
+    return list(_worst_first(Alert.objects.visible_to(user).firing().filter(domain=uuid)))
+
+
+def of_host(user: User | AnonymousUser, name: str) -> list[Alert]:
+    """About the host itself and its pools, not its guests."""
+    return list(_worst_first(Alert.objects.visible_to(user).firing().filter(host=name, domain=None)))
+
+
+def _worst_first(alerts: QuerySet[Alert]) -> QuerySet[Alert]:
+    return alerts.order_by(_WORST_FIRST, "-started_at")

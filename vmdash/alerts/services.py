@@ -1,0 +1,93 @@
+"""What people do about alerts."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.utils import timezone
+
+from vmdash.access.audit import record
+from vmdash.access.models import User
+from vmdash.alerts.models import Alert, Notification, Receiver, Silence
+from vmdash.exceptions import Conflict, InvalidInput
+
+LONGEST_SILENCE = timedelta(days=90)
+
+
+def acknowledge(*, alert: Alert, user: User, note: str = "") -> None:
+    """Say that somebody knows; it stays until it is over. The caller has checked the permission.
+
+    Raises Conflict: it is over, or somebody was quicker.
+    """
+    done = Alert.objects.firing().filter(pk=alert.pk, acknowledged_at=None)
+    changed = done.update(acknowledged_at=timezone.now(), acknowledged_by=user.username, note=note[:300])
+    if not changed:
+        raise Conflict(f"“{alert.summary}” is over, or somebody has acknowledged it already.")
+    _record(user, "alert.acknowledge", alert.summary, note)
+
+
+def silence(
+    *, user: User, reason: str, ends_at: datetime, rule: str = "", host: str = "", alert: Alert | None = None
+) -> Silence:
+    """Tell nobody of what matches until then. With `alert`: its rule, for the guest or host that it is about.
+
+    Raises InvalidInput: it would last too long, has ended already, or has no reason.
+    """
+    now = timezone.now()
+    if not reason.strip():
+        raise InvalidInput("Say why: others will wonder.")
+    if not now < ends_at <= now + LONGEST_SILENCE:
+        raise InvalidInput(f"A silence ends within {LONGEST_SILENCE.days} days from now.")
+    made = Silence(
+        rule=alert.rule if alert else rule,
+        host="" if alert and alert.domain else alert.host if alert else host,
+        domain=alert.domain if alert else None,
+        domain_name=str(alert.labels.get("domain", ""))[:255] if alert and alert.domain else "",
+        reason=reason.strip()[:300],
+        ends_at=ends_at,
+        created_by=user,
+        created_by_name=user.username,
+    )
+    with transaction.atomic():
+        made.save()
+        for firing in Alert.objects.firing().filter(silence=None):
+            if made.matches(firing):
+                Alert.objects.filter(pk=firing.pk).update(silence=made)
+        _record(user, "alert.silence", made.words, f"until {ends_at:%Y-%m-%d %H:%M %Z}: {made.reason}")
+    return made
+
+
+def end_silence(*, silence: Silence, user: User) -> None:
+    """From now on its alerts are loud again."""
+    words = silence.words
+    silence.delete()
+    _record(user, "alert.silence.end", words)
+
+
+def forget_ended_silences() -> None:
+    Silence.objects.filter(ends_at__lte=timezone.now()).delete()
+
+
+def try_receiver(*, receiver: Receiver, user: User) -> None:
+    """Have it told a trial alert, which is over at once. It is sent with the next round."""
+    now = timezone.now()
+    with transaction.atomic():
+        alert = Alert.objects.create(
+            fingerprint=f"test-{receiver.pk}-{now.timestamp()}",
+            rule="Test",
+            severity=receiver.least,
+            summary=f"A trial: {user.username} asked for it",
+            description="Nothing is wrong.",
+            labels={"alertname": "Test"},
+            started_at=now,
+            told_at=now,
+            expires_at=now,
+            resolved_at=now,
+        )
+        Notification.objects.create(alert=alert, receiver=receiver, event=Notification.Event.FIRING, due_at=now)
+        _record(user, "alert.receiver.test", receiver.name)
+
+
+def _record(user: User, action: str, name: str, detail: str = "") -> None:
+    record(user=user, action=action, target_kind="alert", target_name=name, detail=detail)

@@ -1,0 +1,92 @@
+"""Hourly figures, recorded beside the raw counters, so that weeks can be read without reading every counter of them.
+
+Named as recording rules are: `level:figure:operation`. Each value stands at the end of its hour. CPUs and bytes.
+Source: https://prometheus.io/docs/practices/rules/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import httpx
+from django.conf import settings
+
+from vmdash.exceptions import Unavailable
+from vmdash.metrics.query import values_at
+
+HOUR_S = 3600
+TIMEOUT_S = 60
+
+
+def _both(counter: str) -> str:
+    """A rate of all vCPUs. A guest that moved has counters of two hosts, each for a part of the hour."""
+    return f"max by (uuid) (sum by (uuid, host) (rate({counter}[1h])))"
+
+
+def _memory(kind: str) -> str:
+    return f"sum by (host) (avg_over_time(libvirt_node_memory_{kind}_bytes[1h]))"
+
+
+_BUSIEST = "max_over_time(sum by (uuid, host) (rate(libvirt_domain_vcpu_time_seconds_total[5m]))[1h:5m])"
+_TAKEN = (
+    "max_over_time(libvirt_domain_memory_stats_available_bytes[1h])"
+    " - min_over_time(libvirt_domain_memory_stats_usable_bytes[1h])"
+)
+
+RULES: Mapping[str, tuple[str, str]] = {
+    "host:cpu_used:rate1h": ("host", 'sum by (host) (rate(libvirt_node_cpu_seconds_total{mode=~"user|system"}[1h]))'),
+    "host:memory_used_bytes:avg1h": (
+        "host",
+        f"{_memory('total')} - {_memory('free')}"
+        f" - ({_memory('buffers')} or 0 * {_memory('total')}) - ({_memory('cached')} or 0 * {_memory('total')})",
+    ),
+    "host:guest_cpu_used:rate1h": ("host", "sum by (host) (rate(libvirt_domain_vcpu_time_seconds_total[1h]))"),
+    "host:guest_steal:rate1h": ("host", "sum by (host) (rate(libvirt_domain_vcpu_delay_seconds_total[1h]))"),
+    "guest:cpu_used:rate1h": ("uuid", _both("libvirt_domain_vcpu_time_seconds_total")),
+    "guest:cpu_used:max5m": ("uuid", f"max by (uuid) ({_BUSIEST})"),
+    "guest:steal:rate1h": ("uuid", _both("libvirt_domain_vcpu_delay_seconds_total")),
+    "guest:memory_used_bytes:max1h": ("uuid", f"max by (uuid) ({_TAKEN})"),
+    "guest:swap_in_bytes:rate1h": ("uuid", "max by (uuid) (rate(libvirt_domain_memory_stats_swap_in_bytes_total[1h]))"),
+}
+"""The label that tells series apart, and where the figure comes from."""
+
+
+def record_hour(end_s: int, more: Iterable[str] = ()) -> int:
+    """Work out the hour that ended at `end_s` (Unix seconds) and store it, with `more` lines. Returns how many values.
+
+    Raises:
+        Unavailable: the store does not answer.
+    """
+    known = values_at("count(last_over_time(libvirt_up[1h]))", end_s, "", timeout_s=TIMEOUT_S)
+    lines = [
+        line(name, {label: key}, value, end_s)
+        for name, (label, expression) in (RULES.items() if known else ())
+        for key, value in values_at(expression, end_s, label, timeout_s=TIMEOUT_S).items()
+        if key
+    ]
+    lines += more
+    if lines:
+        _store(lines)
+    return len(lines)
+
+
+def line(name: str, labels: Mapping[str, str], value: float, at_s: int) -> str:
+    """One value in Prometheus' text format: these series have one each."""
+    told = ",".join(f'{label}="{_escape(text)}"' for label, text in labels.items())
+    return f"{name}{{{told}}} {value:.12g} {at_s * 1000}"
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def _store(lines: Iterable[str]) -> None:
+    try:
+        answer = httpx.post(
+            f"{settings.TSDB_URL}/api/v1/import/prometheus", content="\n".join((*lines, "")), timeout=TIMEOUT_S
+        )
+        answer.raise_for_status()
+    except httpx.HTTPError as error:
+        raise Unavailable(
+            "The history store takes nothing.", hint="Look at its log: is its disk full?", detail=str(error)
+        ) from error

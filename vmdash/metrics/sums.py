@@ -1,0 +1,69 @@
+"""What is recorded of a host as a whole, of its NUMA cells and its pools.
+
+The sums over a host's guests are there so that charts of hosts and of the fleet need not read every guest's counters.
+Their names begin with `vmdash_host_`; those of pools are the usual exporters'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vmdash.metrics.lines import rows
+from vmdash.virt.node import MemoryUse
+from vmdash.virt.pool import PoolFacts
+
+
+@dataclass(slots=True)
+class HostSums:
+    """Over the active guests of a host. Seconds are counters since we connected to it."""
+
+    steal_s: float | None = None
+    """vCPUs were ready to run but waited; None: nobody tells."""
+    vcpu_s: float = 0.0
+    """Time that passed for the vCPUs of which that is known."""
+    guests: int = 0
+    vcpus: int = 0
+    read: int | None = None
+    """This and the next are bytes per second."""
+    written: int | None = None
+    received: int | None = None
+    sent: int | None = None
+
+
+def sum_lines(host: str, at_ms: int, sums: HostSums) -> list[str]:
+    values = {
+        "guests": sums.guests,
+        "vcpus": sums.vcpus,
+        "steal_seconds_total": sums.steal_s,
+        "vcpu_seconds_total": None if sums.steal_s is None else sums.vcpu_s,
+        "block_read_bytes_per_second": sums.read,
+        "block_write_bytes_per_second": sums.written,
+        "network_receive_bytes_per_second": sums.received,
+        "network_transmit_bytes_per_second": sums.sent,
+    }
+    return rows("vmdash_host", {"host": host}, values, at_ms)
+
+
+def cell_lines(host: str, at_ms: int, cells: Iterable[MemoryUse]) -> list[str]:
+    return [
+        line
+        for cell in cells
+        for line in rows(
+            "libvirt_node_cell",
+            {"host": host, "cell": str(cell.number)},
+            {"memory_total_bytes": cell.total_kib * 1024, "memory_free_bytes": cell.free_kib * 1024},
+            at_ms,
+        )
+    ]
+
+
+def pool_lines(host: str, at_ms: int, pool: PoolFacts) -> list[str]:
+    """None of a pool that is not active."""
+    values = {
+        "capacity_bytes": pool.capacity_bytes,
+        "allocation_bytes": pool.allocation_bytes,
+        "available_bytes": pool.available_bytes,
+    }
+    labels = {"host": host, "pool": pool.name, "uuid": pool.uuid}
+    return rows("libvirt_pool_info", labels, values, at_ms) if pool.capacity_bytes else []
