@@ -37,8 +37,8 @@ def main() -> int:
         from vmdash.main import demo
 
         fleet.up(lab, print)
+        wait_for_boot(fleet.qemu_hosts(lab))
         practice = fleet.qemu_hosts(lab)[:1]
-        wait_for_boot(practice)
         demo.furnish(lab)
         host = Host.objects.get(name=practice[0].spec.name)
         Host.objects.exclude(pk=host.pk).update(enabled=False)

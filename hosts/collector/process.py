@@ -15,7 +15,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error, close_old_connections
 
-from hosts.collector.crowd import Crowd
+from hosts.collector.crowd import Crowd, set_switch_interval
 from hosts.collector.host import HostCollector
 from hosts.collector.inventory import GuestInventory, Outcome, StorageInventory
 from hosts.collector.lane import stuck_threads
@@ -144,6 +144,7 @@ class Collector:
         """Hold what is ours, and be done with what is not. Raises RedisError."""
         hosts = self._hosts  # others may be read while we wait
         tokens, share = await self._leases.renew(list(hosts))
+        set_switch_interval(len(tokens))
         too_many = surplus(tokens, share)
         gone = [host_id for host_id in self._watched if host_id not in hosts]
         for host_id in too_many:

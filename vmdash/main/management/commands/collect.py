@@ -21,8 +21,6 @@ class Command(BaseCommand):
     requires_system_checks = []  # they would load every page; `run` makes them
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # An event passes through three threads; each would wait for up to 5 ms while another one computes.
-        sys.setswitchinterval(0.0005)
         sys.exit(asyncio.run(_collect()))
 
 
