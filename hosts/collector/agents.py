@@ -14,6 +14,7 @@ from hosts.collector.actor import Actor
 from hosts.collector.duties import Duty
 from hosts.collector.inventory import AgentState, SeenAgent
 from hosts.collector.lane import Lane
+from hosts.collector.turns import Kind
 from vmdash.virt.agent import GuestInterface
 from vmdash.virt.errors import AgentUnresponsive, CallError
 from vmdash.virt.guest import Guest
@@ -58,7 +59,9 @@ class Agents:
 
     def duty(self) -> Duty:
         return Duty(
-            lambda: min((record.due for record in self._records.values()), default=math.inf), self._step, can_wait=True
+            lambda: min((record.due for record in self._records.values()), default=math.inf),
+            self._step,
+            turns=Kind.REST,
         )
 
     def noticed(self, uuid: str, definition: DomainDefinition, *, active: bool) -> SeenAgent:

@@ -15,6 +15,7 @@ from hosts.collector.lane import Lane
 from hosts.collector.publisher import Publisher
 from hosts.collector.rhythm import Rhythm
 from hosts.collector.sampling import Sampler
+from hosts.collector.turns import Kind
 from hosts.models import Host
 
 _STEP_S = 0.04
@@ -51,10 +52,10 @@ class Figures:
     def duties(self) -> tuple[Duty, Duty, Duty, Duty]:
         """The fast tier; the slow one, which is less urgent; who takes what guests lose; where vCPUs are."""
         return (
-            Duty(lambda: self._fast.due, self._tick),
-            Duty(lambda: 0 if self._waiting else self._slow.due, self._slow_step),
-            Duty(lambda: 0 if self._contended is not None else math.inf, self._blame_step),
-            Duty(lambda: 0 if self._unplaced else self._places.due, self._places_step, can_wait=True),
+            Duty(lambda: self._fast.due, self._tick, turns=Kind.FIGURES),
+            Duty(lambda: 0 if self._waiting else self._slow.due, self._slow_step, turns=Kind.FIGURES),
+            Duty(lambda: 0 if self._contended is not None else math.inf, self._blame_step, turns=Kind.FIGURES),
+            Duty(lambda: 0 if self._unplaced else self._places.due, self._places_step, turns=Kind.REST),
         )
 
     async def _tick(self) -> None:

@@ -20,6 +20,7 @@ from hosts.collector.inventory import GuestMissing, GuestSeen, HostSwept, Observ
 from hosts.collector.lane import Lane
 from hosts.collector.reading import Read, read_guest, steady
 from hosts.collector.rhythm import Rhythm
+from hosts.collector.turns import Kind
 from hosts.models import Host
 from vmdash.virt.connection import HostConnection
 from vmdash.virt.errors import CallError, GuestNotFound
@@ -100,8 +101,8 @@ class GuestWatch:
         return (
             Duty(lambda: 0 if self._states else math.inf, self._read_states),
             Duty(lambda: 0 if self._full else math.inf, self._read_full),
-            Duty(lambda: 0 if self._reading else self._sweep.due, self._continue_sweep, can_wait=True),
-            Duty(lambda: 0 if self._definitions else math.inf, self._read_definitions, can_wait=True),
+            Duty(lambda: 0 if self._reading else self._sweep.due, self._continue_sweep, turns=Kind.REST),
+            Duty(lambda: 0 if self._definitions else math.inf, self._read_definitions, turns=Kind.REST),
         )
 
     def on_event(self, event: GuestEvent) -> None:

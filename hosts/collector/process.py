@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, cast
@@ -15,7 +16,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error, close_old_connections
 
-from hosts.collector.crowd import Crowd, set_switch_interval
+from hosts.collector.crowd import MANY_HOSTS, Crowd, stay_on_one_cpu
 from hosts.collector.host import HostCollector
 from hosts.collector.inventory import GuestInventory, Outcome, StorageInventory
 from hosts.collector.lane import stuck_threads
@@ -72,6 +73,7 @@ class Collector:
         self._hosts_read = asyncio.Event()
         self._stop = asyncio.Event()
         self._status = 0
+        self._own_cpu: socket.socket | None = None
 
     async def run(self) -> int:
         eventloop.use_asyncio(self._loop)
@@ -144,7 +146,8 @@ class Collector:
         """Hold what is ours, and be done with what is not. Raises RedisError."""
         hosts = self._hosts  # others may be read while we wait
         tokens, share = await self._leases.renew(list(hosts))
-        set_switch_interval(len(tokens))
+        if len(tokens) >= MANY_HOSTS and self._own_cpu is None:
+            self._own_cpu = stay_on_one_cpu()
         too_many = surplus(tokens, share)
         gone = [host_id for host_id in self._watched if host_id not in hosts]
         for host_id in too_many:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -32,7 +33,7 @@ from hosts.collector.rhythm import Rhythm
 from hosts.collector.sampling import History, Sampler
 from hosts.collector.screens import Screens
 from hosts.collector.survey import PoolHistory
-from hosts.collector.turns import Turns
+from hosts.collector.turns import Kind, Turn, Turns
 from hosts.collector.writer import HostSeen, Lease, Writer
 from hosts.models import Host
 from vmdash.virt import events
@@ -79,7 +80,8 @@ class Session:
         self._lane = lane
         self._submit = partial(services.writer.submit, lease)
         self._wake = asyncio.Event()
-        self._turns = Turns.of_this_loop()
+        self._turns: dict[Kind, Turn] = {}
+        """Those we asked for and have not had yet."""
         self._closed: CloseReason | None = None
         self.answered_at = timezone.now()
         self._subscription: events.Subscription | None = None
@@ -95,7 +97,7 @@ class Session:
         self._host_columns: dict[str, Any] = {}
         states, full, sweep, definitions = self._watch.duties()
         tick, slow, blame, places = figures.duties()
-        of_host = Duty(lambda: 0 if self._host_reading else self._host_rhythm.due, self._read_host, can_wait=True)
+        of_host = Duty(lambda: 0 if self._host_reading else self._host_rhythm.due, self._read_host, turns=Kind.REST)
         screens, agents = self._screens.duty(), self._agents.duty()
         self._duties = (states, tick, full, blame, slow, places, sweep, of_host, definitions, screens, agents)
 
@@ -124,24 +126,26 @@ class Session:
 
     def watch_screens(self, uuids: Set[str]) -> None:
         """The guests whose pages are open."""
-        self._screens.watch(uuids)
-        self._wake.set()
+        if self._screens.watch(uuids):
+            self._wake.set()
 
     # The work
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Calls `ready` once the host has told what guests it has, and before that is handed over."""
         self._subscription = await self._lane.run(self._subscribe)
-        with await self._turns.wait():
+        with await Turns.of_this_loop(Kind.REST).wait():
             first = await self._watch.begin_sweep()
         ready()
         self._watch.take(first)
-        while self._closed is None:
-            self._wake.clear()
-            if not await self._do_next():
+        try:
+            while self._closed is None:
+                self._wake.clear()
                 now = time.monotonic()
-                soon = now + self._turns.pause_s()
-                await self._wait(min(soon if due <= now else due for due in (duty.due() for duty in self._duties)))
+                if not await self._do_next(now):
+                    await self._wait(min((due for duty in self._duties if (due := duty.due()) > now), default=math.inf))
+        finally:
+            self._give_back([*self._turns])
         raise ConnectionLost.because("watch the guests", self._host.name, detail=f"It was closed: {self._closed}.")
 
     def close(self) -> None:
@@ -156,20 +160,28 @@ class Session:
         self._connection.on_close(self.on_close)
         return events.subscribe(self._connection, self.on_event)
 
-    async def _do_next(self) -> bool:
+    async def _do_next(self, now: float) -> bool:
         """A step of the most urgent duty that is due. False: there is none, or it is not our turn."""
-        now = time.monotonic()
         for duty in self._duties:
-            if duty.due() > now:
-                continue
-            if not duty.can_wait:
-                await self._do(duty, nullcontext())
-            elif turn := self._turns.take():
+            if duty.due() <= now and (turn := self._turn(duty.turns)):
                 await self._do(duty, turn)
-            else:
-                continue
-            return True
+                return True
+        self._give_back([kind for kind, turn in self._turns.items() if turn.has_come])  # what for, is not due any more
         return False
+
+    def _turn(self, kind: Kind | None) -> AbstractContextManager[None] | None:
+        """None when it is not ours yet; once it is, we are woken."""
+        if kind is None:
+            return nullcontext()
+        turn = self._turns.pop(kind, None) or Turns.of_this_loop(kind).ask(self._wake.set)
+        if turn.has_come:
+            return turn
+        self._turns[kind] = turn
+        return None
+
+    def _give_back(self, kinds: Iterable[Kind]) -> None:
+        for kind in kinds:
+            self._turns.pop(kind).end()
 
     async def _do(self, duty: Duty, turn: AbstractContextManager[None]) -> None:
         try:
@@ -181,7 +193,7 @@ class Session:
 
     async def _wait(self, until: float) -> None:
         try:
-            async with asyncio.timeout(until - time.monotonic()):
+            async with asyncio.timeout(until - time.monotonic() if until < math.inf else None):
                 await self._wake.wait()
         except TimeoutError:
             pass

@@ -21,9 +21,9 @@ from django.utils import timezone
 from hosts.collector.facts import pool_columns
 from hosts.collector.inventory import PoolSeen, PoolsSwept, StorageSilent
 from hosts.collector.lane import Lane
-from hosts.collector.opening import open_connection
+from hosts.collector.opening import KEEPALIVE_SURVEY, open_connection
 from hosts.collector.rhythm import Rhythm
-from hosts.collector.turns import Turns
+from hosts.collector.turns import Kind, Turns
 from hosts.collector.writer import HostSeen, Lease, Writer
 from hosts.models import Host
 from vmdash.exceptions import VmdashError
@@ -93,7 +93,7 @@ class Survey:
             lane = Lane(f"{self._host.name}-storage", DEADLINE_S)
             opened: list[HostConnection] = []
             try:
-                opened.append(await open_connection(self._host, lane, read_only=True))
+                opened.append(await open_connection(self._host, lane, read_only=True, keepalive=KEEPALIVE_SURVEY))
                 self.request("")
                 await self._watch(opened[0], lane)
             except HostHung as error:
@@ -144,7 +144,7 @@ class Survey:
         at = timezone.now()
         found: list[tuple[Pool, PoolFacts | None]] = []
         with self._rhythm.round():
-            reading, finished, turns = _pools(connection), False, Turns.of_this_loop()
+            reading, finished, turns = _pools(connection), False, Turns.of_this_loop(Kind.REST)
             while not finished:
                 with await turns.wait():
                     some, finished = await lane.some(reading)
@@ -176,7 +176,7 @@ class Survey:
         self._due[facts.uuid] = began + settings.STORAGE_INTERVAL_S * random.uniform(0.8, 1)  # noqa: S311
         volumes: list[VolumeDefinition] = []
         try:
-            reading, finished, turns = _volumes(pool), False, Turns.of_this_loop()
+            reading, finished, turns = _volumes(pool), False, Turns.of_this_loop(Kind.REST)
             while not finished:
                 with await turns.wait():
                     some, finished = await lane.some(reading)

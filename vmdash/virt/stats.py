@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 
 import libvirt
 
+from vmdash.virt import records
 from vmdash.virt.connection import HostConnection
 from vmdash.virt.guest import Guest
+from vmdash.virt.records import Record
 from vmdash.virt.states import GuestStatus
 from vmdash.virt.translation import is_unsupported, translate
 
@@ -242,25 +244,25 @@ def _read(
 ) -> list[GuestStats]:
     with translate("read the guests' statistics", connection.name):
         flags = connection.features.stats_flags
-        records = _probe(connection, groups, domains) if flags is None else _call(connection, groups, domains, flags)
-    return [GuestStats(domain.UUIDString(), domain.name(), values) for domain, values in records]
+        found = _probe(connection, groups, domains) if flags is None else _call(connection, groups, domains, flags)
+    return [GuestStats(*record) for record in found]
 
 
 def _call(
     connection: HostConnection, groups: int, domains: Sequence[libvirt.virDomain] | None, flags: int
-) -> list[tuple[libvirt.virDomain, dict[str, Any]]]:
+) -> list[Record]:
     if domains is None:
-        return list(connection.raw.getAllDomainStats(groups, flags))
-    return list(connection.raw.domainListGetStats(list(domains), groups, flags)) if domains else []
+        return records.of_all(connection.raw, groups, flags)
+    return records.of_some(connection.raw, domains, groups, flags) if domains else []
 
 
 def _probe(
     connection: HostConnection, groups: int, domains: Sequence[libvirt.virDomain] | None
-) -> list[tuple[libvirt.virDomain, dict[str, Any]]]:
+) -> list[Record]:
     """The first call on a connection: find out which flags it takes, and remember."""
     for flags in _FLAGS:
         try:
-            records = _call(connection, groups, domains, flags)
+            found = _call(connection, groups, domains, flags)
         except libvirt.libvirtError as error:
             if flags == _FLAGS[-1] or not (
                 is_unsupported(error) or error.get_error_code() == libvirt.VIR_ERR_INVALID_ARG
@@ -268,5 +270,5 @@ def _probe(
                 raise
         else:
             connection.features.stats_flags = flags
-            return records
+            return found
     raise AssertionError("unreachable")
