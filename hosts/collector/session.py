@@ -99,7 +99,7 @@ class Session:
         tick, slow, blame, places = figures.duties()
         of_host = Duty(lambda: 0 if self._host_reading else self._host_rhythm.due, self._read_host, turns=Kind.REST)
         screens, agents = self._screens.duty(), self._agents.duty()
-        self._duties = (states, tick, full, blame, slow, places, sweep, of_host, definitions, screens, agents)
+        self._duties = (states, tick, full, blame, slow, sweep, of_host, definitions, places, screens, agents)
 
     # Called on the event loop's thread
 
