@@ -50,7 +50,16 @@ class _Watched:
 
     collector: HostCollector
     task: asyncio.Task[None]
+    host: Host
+    """As it was read last."""
     setup: object
+
+    def is_set_up_as(self, host: Host) -> bool:
+        if self.host is not host:  # it was read again
+            if self.setup != _setup(host):
+                return False
+            self.host = host
+        return True
 
 
 class Collector:
@@ -65,8 +74,8 @@ class Collector:
         self._writer = Writer(inventory, self._hand_over)
         self._storage_writer = Writer(storage, self._hand_over, name="storage-writer", at_once=20)
         self._services = Services(self._writer, self._storage_writer, self._publisher, self._history, Crowd())
-        self._hosts: dict[int, tuple[Host, object]] = {}
-        """Those that are enabled, with what `_setup` tells of them."""
+        self._hosts: dict[int, Host] = {}
+        """Those that are enabled."""
         self._watched: dict[int, _Watched] = {}
         self._ending: dict[int, asyncio.Task[None]] = {}
         self._look = asyncio.Event()
@@ -155,21 +164,21 @@ class Collector:
         for host_id in [host_id for host_id in self._watched if host_id not in tokens]:
             self._end_watching(host_id)
         for host_id, token in tokens.items():
-            host, setup = hosts[host_id]
+            host = hosts[host_id]
             watched = self._watched.get(host_id)
             if watched and watched.task.done():
                 log.error("%s: watching it ended. It begins anew.", host.name, exc_info=watched.task.exception())
-            if watched is None or watched.task.done() or watched.setup != setup:
+            if watched is None or watched.task.done() or not watched.is_set_up_as(host):
                 self._end_watching(host_id)
-                self._begin_watching(host, token, setup)
+                self._begin_watching(host, token)
             else:
                 watched.collector.lease.token = token
         await self._leases.release([*too_many, *gone])
 
-    def _begin_watching(self, host: Host, token: int, setup: object) -> None:
+    def _begin_watching(self, host: Host, token: int) -> None:
         collector = HostCollector(host, Lease(host.pk, token), self._services)
         task = asyncio.create_task(_after(self._ending.get(host.pk), collector.run), name=f"host-{host.name}")
-        self._watched[host.pk] = _Watched(collector, task, setup)
+        self._watched[host.pk] = _Watched(collector, task, host, _setup(host))
 
     def _end_watching(self, host_id: int) -> None:
         if watched := self._watched.pop(host_id, None):
@@ -247,10 +256,9 @@ class Collector:
         await self._redis.aclose()
 
 
-def _enabled_hosts() -> dict[int, tuple[Host, object]]:
+def _enabled_hosts() -> dict[int, Host]:
     close_old_connections()
-    hosts = Host.objects.filter(enabled=True).select_related("credential").order_by("pk")
-    return {host.pk: (host, _setup(host)) for host in hosts}
+    return {host.pk: host for host in Host.objects.filter(enabled=True).select_related("credential").order_by("pk")}
 
 
 def _setup(host: Host) -> object:
