@@ -256,9 +256,7 @@ def _call(
     return records.of_some(connection.raw, domains, groups, flags) if domains else []
 
 
-def _probe(
-    connection: HostConnection, groups: int, domains: Sequence[libvirt.virDomain] | None
-) -> list[Record]:
+def _probe(connection: HostConnection, groups: int, domains: Sequence[libvirt.virDomain] | None) -> list[Record]:
     """The first call on a connection: find out which flags it takes, and remember."""
     for flags in _FLAGS:
         try:
