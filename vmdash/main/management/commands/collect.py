@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import sys
 from typing import Any
@@ -13,8 +12,6 @@ from django.core.management.base import BaseCommand
 from domains.inventory import DatabaseInventory
 from hosts.collector.process import Collector
 from storage.inventory import DatabaseStorage
-
-_M_ARENA_MAX = -8
 
 
 class Command(BaseCommand):
@@ -29,9 +26,7 @@ class Command(BaseCommand):
         sys.setswitchinterval(0.0005)
         # A collector holds some thousand objects for each host and makes little garbage that refers to itself. Looking
         # for that as often as Python usually does would be a third of all its work.
-        gc.set_threshold(50_000, 20, 50)
-        # Two threads for each host would spread over many pools of memory (glibc's arenas), all of them half empty.
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 2)
+        gc.set_threshold(50_000, 10, 10)
         sys.exit(asyncio.run(_collect()))
 
 
