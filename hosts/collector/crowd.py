@@ -42,7 +42,7 @@ def stay_on_one_cpu() -> socket.socket | None:
     """Have all threads of this process share a CPU, one that no other collector took; keep what is returned.
 
     Only one thread at a time can run Python. With hundreds of them, most of the work would be to wake the next one on
-    another CPU; on one, they need about half the CPU time. None: there is nothing to choose, or all are taken.
+    another CPU; on one, they are switched a third as often. None: there is nothing to choose, or all are taken.
     """
     cpus = [*os.sched_getaffinity(0)]
     if len(cpus) < 2:
