@@ -150,7 +150,15 @@ def _host(number: int, sites: Sequence[Site], chance: random.Random) -> Host:
         hypervisor="QEMU",
         hypervisor_version="9.2.0",
         libvirt_version="11.0.0",
-        cells=[{"id": cell, "cpus": list(range(cell * 32, cell * 32 + 32)), "memory_kib": 2**28} for cell in (0, 1)],
+        cells=[
+            {
+                "id": cell,
+                "cpus": list(range(cell * 32, cell * 32 + 32)),
+                "memory_kib": 2**28,
+                "distances": [10 if other == cell else 21 for other in (0, 1)],
+            }
+            for cell in (0, 1)
+        ],
     )
 
 
@@ -195,13 +203,14 @@ def _guest(number: int, host: Host, chance: random.Random) -> Domain:
 
 def ticks() -> Iterator[Tick]:
     """A tick of each host that answers, with figures as they might be now."""
-    running: dict[int, list[tuple[str, int]]] = {}
+    running: dict[int, list[tuple[str, int, int]]] = {}
     active = Domain.objects.exclude(state__in=(DomainState.SHUT_OFF, DomainState.CRASHED))
-    for pk, host_id, memory in active.values_list("pk", "host_id", "memory_kib"):
-        running.setdefault(host_id, []).append((str(pk), memory))
+    for pk, host_id, memory, vcpus in active.values_list("pk", "host_id", "memory_kib", "vcpus"):
+        running.setdefault(host_id, []).append((str(pk), memory, vcpus))
     for host in Host.objects.filter(state=Host.State.UP):
         now = time.time_ns() // 1_000_000
-        guests = {pk: _sample(memory, now) for pk, memory in running.get(host.pk, [])}
+        there = running.get(host.pk, [])
+        guests = {pk: _sample(memory, now) for pk, memory, _ in there}
         yield {
             "type": "tick",
             "host": host.pk,
@@ -218,8 +227,8 @@ def ticks() -> Iterator[Tick]:
             },
             "guests": guests,
             "blames": {},
-            "cells": [],
-            "places": {},
+            "cells": [{"cell": cell, "cpu": 40.0, "mem_free": 2**27, "mem_total": 2**28} for cell in (0, 1)],
+            "places": {pk: {str(n): random.randrange(64) for n in range(vcpus)} for pk, _, vcpus in there},
         }
 
 

@@ -135,9 +135,9 @@ def _suspend(guest: Guest) -> float:
 async def _receive(socket: websockets.ClientConnection, frames: Frames) -> None:
     async for text in socket:
         at = time.perf_counter()
-        message = orjson.loads(text)
-        if message["type"] == "guest" and message["row"]["uuid"] in frames.waiting:
-            frames.waiting[message["row"]["uuid"]].put_nowait((at, message["row"]["state"]))
+        for message in orjson.loads(text):
+            if message["type"] == "guest" and message["row"]["uuid"] in frames.waiting:
+                frames.waiting[message["row"]["uuid"]].put_nowait((at, message["row"]["state"]))
 
 
 if __name__ == "__main__":

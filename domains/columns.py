@@ -63,6 +63,7 @@ def _disk(disk: Disk) -> Columns:
         "format": disk.format,
         "readonly": disk.readonly,
         "backing": [image.source for image in disk.backing],
+        "limits": dict(disk.limits),
     }
 
 

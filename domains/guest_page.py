@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from domains.actions import ActionChoice, possible
 from domains.figures import is_fresh, sample_of
@@ -17,6 +17,7 @@ from domains.snapshots.page import SnapshotsPart, snapshots_part
 from domains.steal.page import CpuPart, cpu_part
 from domains.trouble import Trouble
 from domains.troubles import troubles_of
+from domains.tuning.selectors import TunePart, tune_part
 from vmdash.access.roles import Permission, can
 from vmdash.jobs.models import Job
 from vmdash.jobs.selectors import JobRow, job_row
@@ -119,6 +120,15 @@ class GuestPage:
     @cached_property
     def numa(self) -> NumaPart:
         return numa_part(self.domain, self.tick)
+
+    @cached_property
+    def tuning(self) -> TunePart:
+        return tune_part(self.domain)
+
+    @property
+    def disks(self) -> list[tuple[dict[str, Any], str]]:
+        """Each as in `Domain.disks`, and its limits in words."""
+        return [(disk, self.tuning.limits.get(disk["target"], "")) for disk in self.domain.disks]
 
     @cached_property
     def snapshots(self) -> SnapshotsPart:

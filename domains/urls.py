@@ -18,6 +18,7 @@ urlpatterns = [
     path("<uuid:uuid>/clone/", include("domains.cloning.urls")),
     path("<uuid:uuid>/migrate/", include("domains.migration.urls")),
     path("<uuid:uuid>/place/", include("domains.numa.urls")),
+    path("<uuid:uuid>/tune/", include("domains.tuning.urls")),
     path("<uuid:uuid>/snapshots/", include("domains.snapshots.urls")),
     path("snapshot-schedules/", include("domains.snapshots.schedules.urls")),
     path("<uuid:uuid>/<slug:tab>/", guest_views.guest, name="guest-tab"),

@@ -6,12 +6,13 @@ import logging
 from datetime import datetime
 
 import redis
+from django.conf import settings
 
 from hosts.models import Host
 from vmdash.live import groups
 from vmdash.live.messages import HostChanged, Message
 from vmdash.live.publish import publish_now
-from vmdash.live.redis import HOSTS_CHANGED, client
+from vmdash.live.redis import HOSTS_CHANGED, client, refresh_key
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,18 @@ def tell_pages(host_id: int) -> None:
         publish_now([groups.FLEET, groups.host(host_id)], host_changed(host))
     except redis.RedisError as error:
         log.warning("Pages are not told that host %s changed: %s", host_id, error)
+
+
+def read_host_again(host_id: int) -> None:
+    """Have its collector read the host anew; later the sweep would."""
+    key = refresh_key(host_id)
+    try:
+        with client().pipeline() as pipe:
+            pipe.rpush(key, "*")
+            pipe.expire(key, settings.SWEEP_INTERVAL_S)
+            pipe.execute()
+    except redis.RedisError as error:
+        log.warning("The collector is not told to read host %s again: %s", host_id, error)
 
 
 def announce_gone(host_id: int) -> None:

@@ -6,3 +6,4 @@ class HostsConfig(AppConfig):
 
     def ready(self) -> None:
         from hosts import onboarding  # noqa: F401  (registers its job)
+        from hosts.ksm import job  # noqa: F401  (registers its job)

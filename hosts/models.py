@@ -190,6 +190,8 @@ class Host(models.Model):
     """`[{"name", "uuid", "type", "state", "autostart", "capacity_bytes", "allocation_bytes", "available_bytes"}]`."""
     networks = models.JSONField(default=list, blank=True)
     """`[{"name", "uuid", "active", "autostart", "bridge", "forward"}]`."""
+    ksm = models.JSONField(null=True, blank=True)
+    """Kernel same-page merging, as `hosts.ksm.words.ShownKsm` has it; None where the host tells nothing of it."""
     lacks = models.JSONField(default=list, blank=True)
     """What this host does not tell or offer, in words: "guest statistics", "CPU statistics"."""
 

@@ -11,6 +11,7 @@ from django.db.models import Q
 
 from hosts import connect
 from hosts.keys import ssh_public_key
+from hosts.ksm.words import ShownKsm, shown
 from hosts.models import Credential, Host
 from hosts.outcome import trusted_fingerprint
 from hosts.selectors import HostFigures, with_figures
@@ -78,6 +79,10 @@ class HostPage:
         if len(self.cells) > 1 and len(self.cells) * host.sockets * host.cores * host.threads == host.cpus:
             parts.insert(0, (len(self.cells), "cell"))
         return " × ".join(f"{number} {what}{'' if number == 1 else 's'}" for number, what in parts)
+
+    @property
+    def ksm(self) -> ShownKsm | None:
+        return shown(self.host)
 
     @property
     def fast_interval_s(self) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Q, QuerySet, Sum
 
 from hosts.models import Host, Site, Tag
+from hosts.overcommit import Given
 from hosts.status import Shown, Status, status_of
 from vmdash.access.roles import Permission, can
 from vmdash.live.cache import ticks
@@ -31,6 +32,7 @@ class HostFigures:
     status: Status
     guests: int
     running: int
+    given: Given
     tick: Tick | None
 
     @property
@@ -116,17 +118,28 @@ def host_list(
 def with_figures(hosts: QuerySet[Host]) -> list[HostFigures]:
     """The hosts with their site, tags, guest counts and newest figures: three queries, and one round to Redis."""
     present = Q(domains__gone_at=None, domains__isnull=False)
+    active = present & Q(domains__state__in=ACTIVE_STATES)
     rows = (
         hosts.select_related("site")
         .prefetch_related("tags")
         .annotate(
             guest_count=Count("domains", filter=present, distinct=True),
-            running_count=Count("domains", filter=present & Q(domains__state__in=ACTIVE_STATES), distinct=True),
+            running_count=Count("domains", filter=active, distinct=True),
+            given_vcpus=Sum("domains__vcpus", filter=active, default=0),
+            given_kib=Sum("domains__max_memory_kib", filter=active, default=0),
         )
     )
     newest = ticks(host.pk for host in rows)
     return [
-        HostFigures(host, status_of(host), host.guest_count, host.running_count, newest.get(host.pk)) for host in rows
+        HostFigures(
+            host,
+            status_of(host),
+            host.guest_count,
+            host.running_count,
+            Given(host.given_vcpus, host.cpus, host.given_kib, host.memory_kib),
+            newest.get(host.pk),
+        )
+        for host in rows
     ]
 
 

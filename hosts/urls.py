@@ -3,6 +3,7 @@
 from django.urls import path
 
 from hosts import credential_views, views
+from hosts.ksm.views import ksm
 from vmdash.metrics import converters as converters
 
 urlpatterns = [
@@ -14,6 +15,7 @@ urlpatterns = [
     path("<str:name>/", views.host, name="host"),
     path("<str:name>/charts.<chartform:form>", views.chart_data, name="host-charts"),
     path("<str:name>/edit/", views.edit, name="host-edit"),
+    path("<str:name>/ksm/", ksm, name="host-ksm"),
     path("<str:name>/test/", views.test, name="host-test"),
     path("<str:name>/trust/", views.trust, name="host-trust"),
     path("<str:name>/forget/", views.forget, name="host-forget"),

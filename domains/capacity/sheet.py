@@ -18,6 +18,7 @@ from domains.capacity.stores import distinct, taken_bytes
 from domains.capacity.uses import uses_of
 from domains.models import Domain
 from hosts.models import Host
+from hosts.overcommit import ratio
 from storage.models import Pool, Volume
 from vmdash.formats import natural
 
@@ -89,11 +90,11 @@ class Line:
 
     @property
     def cpu_ratio(self) -> float | None:
-        return self.vcpus / self.cpus if self.cpus else None
+        return ratio(self.vcpus, self.cpus)
 
     @property
     def memory_ratio(self) -> float | None:
-        return self.given_kib / self.total_kib if self.total_kib else None
+        return ratio(self.given_kib, self.total_kib)
 
     @property
     def given_percent(self) -> float | None:

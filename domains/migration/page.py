@@ -49,6 +49,8 @@ class Card:
     verdict: str
     lines: Sequence[ShownLine]
     obstacle: str
+    wanted: bool = False
+    """Whoever came here has chosen it already."""
 
     @property
     def is_possible(self) -> bool:
@@ -88,14 +90,19 @@ class MovePage:
     """The last check, or the one under way."""
     cards: Sequence[Card]
     moves: Sequence[Migration]
+    wanted: str
+
+    @property
+    def wanted_is_missing(self) -> bool:
+        return bool(self.wanted) and not any(card.wanted for card in self.cards)
 
     @property
     def is_checking(self) -> bool:
         return self.check is not None and self.check.job.finished_at is None
 
 
-def move_page(domain: Domain, user: User) -> MovePage:
-    """A fixed number of queries."""
+def move_page(domain: Domain, user: User, wanted: str = "") -> MovePage:
+    """A fixed number of queries. `wanted` names the host that shall be offered first."""
     jobs = Job.objects.filter(target_kind="domain", target_id=str(domain.pk))
     current = jobs.unfinished().filter(kind=MIGRATE.name).first()
     check = jobs.filter(kind=CHECK.name).first()
@@ -105,7 +112,8 @@ def move_page(domain: Domain, user: User) -> MovePage:
         domain=domain,
         current=job_row(current, user) if current else None,
         check=job_row(check, user) if check else None,
-        cards=_cards(domain, user, check),
+        cards=_cards(domain, user, check, wanted),
+        wanted=wanted,
         moves=moves_of(domain, user),
     )
 
@@ -121,15 +129,19 @@ def targets(domain: Domain, user: User) -> list[Host]:
     return list(hosts.filter(driver=domain.host.driver, enabled=True).exclude(pk=domain.host_id))
 
 
-def _cards(domain: Domain, user: User, check: Job | None) -> list[Card]:
+def _cards(domain: Domain, user: User, check: Job | None, wanted: str) -> list[Card]:
     hosts = targets(domain, user)
     ticks = cache.ticks([host.pk for host in hosts])
     found: Mapping[str, Any] = (check.result or check.figures).get("targets", {}) if check else {}
-    cards = [_card(host, ticks.get(host.pk), found.get(str(host.pk))) for host in hosts]
-    return sorted(cards, key=lambda card: (bool(card.obstacle), _ORDER.index(card.verdict), -(card.free_kib or 0)))
+    cards = [_card(host, ticks.get(host.pk), found.get(str(host.pk)), wanted) for host in hosts]
+    return sorted(cards, key=_rank)
 
 
-def _card(host: Host, tick: Any, found: Mapping[str, Any] | None) -> Card:
+def _rank(card: Card) -> tuple[bool, bool, int, int]:
+    return (not card.wanted, bool(card.obstacle), _ORDER.index(card.verdict), -(card.free_kib or 0))
+
+
+def _card(host: Host, tick: Any, found: Mapping[str, Any] | None, wanted: str) -> Card:
     lines = [_shown(line) for line in found["lines"]] if found else []
     lines.sort(key=lambda line: -list(Level).index(Level(line.level)))
     return Card(
@@ -138,6 +150,7 @@ def _card(host: Host, tick: Any, found: Mapping[str, Any] | None) -> Card:
         verdict=found["verdict"] if found else "",
         lines=lines,
         obstacle=host_obstacle(host).replace("Its host ", "") or maintenance_obstacle(host),
+        wanted=host.name == wanted,
     )
 
 

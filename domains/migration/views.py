@@ -24,7 +24,7 @@ from vmdash.jobs.models import Job
 @require_safe
 @allow(Permission.MIGRATE)
 def page(request: SignedInRequest, uuid: UUID) -> HttpResponse:
-    """Where to, with check lists; while it moves, how far it is."""
+    """Where to, with check lists; while it moves, how far it is. `?target=HOST` offers that host first."""
     domain = _guest(request, uuid)
     return _show(request, domain, MoveForm(initial={"persistent": domain.persistent}))
 
@@ -40,7 +40,8 @@ def check_targets(request: SignedInRequest, uuid: UUID) -> HttpResponse:
         services.request_check(domain=domain, targets=hosts[: services.MOST_TARGETS], user=request.user)
     except VmdashError as error:
         messages.error(request, str(error))
-    return redirect("guest-migrate", uuid)
+    wanted = _wanted(request)
+    return redirect(reverse("guest-migrate", args=[uuid], query={"target": wanted} if wanted else None))
 
 
 @require_POST
@@ -92,7 +93,7 @@ def order(request: SignedInRequest, uuid: UUID) -> HttpResponse:
 
 
 def _show(request: SignedInRequest, domain: Domain, form: MoveForm, status: int = 200) -> HttpResponse:
-    shown = move_page(domain, request.user)
+    shown = move_page(domain, request.user, _wanted(request))
     context = {"page": shown, "form": form, "running": running(shown.current.job) if shown.current else None}
     return render(request, "domains/migration/move.html", context, status=status)
 
@@ -100,6 +101,10 @@ def _show(request: SignedInRequest, domain: Domain, form: MoveForm, status: int 
 def _problem(error: VmdashError) -> JsonResponse:
     status = 400 if isinstance(error, InvalidInput) else 409
     return JsonResponse({"error": error.message, "hint": error.hint}, status=status)
+
+
+def _wanted(request: HttpRequest) -> str:
+    return request.GET.get("target", "")
 
 
 def _number(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from operator import itemgetter
 from typing import Any
 from uuid import UUID
@@ -18,13 +19,15 @@ Columns = dict[str, Any]
 
 
 def read_host(connection: HostConnection, *, node: bool) -> Iterator[Columns]:
-    """In steps of a few calls: the machine (`node`; it hardly changes while its daemon runs), then its networks.
+    """In steps of a few calls: the machine (`node`; it hardly changes while its daemon runs), how it merges memory, its
+    networks.
 
     `collect` puts the pieces together. Raises VirtError. A network that vanishes meanwhile is left out. Pools are not
     asked for here: one that hangs keeps whoever asks waiting (see `hosts.collector.survey`).
     """
     if node:
         yield _node(connection.node.facts())
+    yield {"ksm": _ksm(connection)}
     for network in connection.networks():
         with suppress(CallError):
             yield {"networks": [_network(network.facts())]}
@@ -72,6 +75,15 @@ def _node(facts: NodeFacts) -> Columns:
             for cell in facts.cells
         ],
     }
+
+
+def _ksm(connection: HostConnection) -> Columns | None:
+    """None where the host tells nothing of it."""
+    try:
+        found = connection.node.ksm()
+    except CallError:
+        return None
+    return asdict(found) if found else None
 
 
 def _pool(facts: PoolFacts) -> Columns:

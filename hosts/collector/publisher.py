@@ -87,8 +87,8 @@ class Publisher:
                 host_id = next(iter(self._ticks))
                 tick, pulse = self._ticks.pop(host_id)
                 await self._client.set(tick_key(host_id), tick, ex=KEEP_TICK_S)
-                await publish([groups.host(host_id)], tick)
-                await publish([groups.FLEET], pulse)
+                await publish([groups.host(host_id)], tick, calm=True)
+                await publish([groups.PULSES], pulse, calm=True)
 
     async def _push_request(self, key: str, uuid: str) -> None:
         async with self._client.pipeline() as pipe:

@@ -101,4 +101,4 @@ live.on("job", (job) => {
   if (isNews(job)) refresh();
 });
 live.on("ready", refresh);
-live.watch("page", ["fleet"]);
+live.watch("page", ["fleet", "pulses"]);

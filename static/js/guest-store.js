@@ -20,6 +20,7 @@ export class GuestStore {
     this.windows = new Map(); // number → uuids in order
     this.asked = new Map(); // number → generation
     this.generation = 0;
+    this.followed = new Set(); // uuids of those whose figures come
   }
 
   /** The guest at a place in the order, or null while it is on its way. */
@@ -104,8 +105,10 @@ export class GuestStore {
       const tick = { at: message.at, interval_ms: message.interval_ms };
       for (const guest of this.guests.values()) {
         if (guest.row.host !== message.host) continue;
+        const sample = message.guests[guest.row.uuid];
+        if (!sample && !this.followed.has(guest.row.uuid)) continue;
         guest.tick = tick;
-        guest.sample = message.guests[guest.row.uuid] ?? null;
+        guest.sample = sample ?? null;
       }
       this.changed(message.host);
     });

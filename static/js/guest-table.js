@@ -4,7 +4,7 @@ import { live } from "./live.js";
 
 const HEIGHT = 30; // of a line, as in static/css/guests.css
 const SPARE = 16; // lines above and below what is in view
-const MOST_HOSTS = 290;
+const MOST_GUESTS = 290;
 
 export class GuestTable {
   constructor(viewport, store, selection) {
@@ -102,11 +102,13 @@ export class GuestTable {
     this.eachLine(fillFigures, host);
   }
 
-  /** Follow the hosts of the guests in view, and the fleet for guests that come and go. */
+  /** Follow the figures of the guests in view, and the fleet for guests that come and go. */
   follow() {
-    const hosts = new Set();
-    this.eachLine((_, guest) => hosts.add(guest.row.host));
-    live.watch("page", ["fleet", ...[...hosts].slice(0, MOST_HOSTS).map((host) => `host:${host}`)]);
+    const rows = [];
+    this.eachLine((_, guest) => rows.push(guest.row));
+    const followed = rows.slice(0, MOST_GUESTS);
+    this.store.followed = new Set(followed.map((row) => row.uuid));
+    live.watch("page", ["fleet", ...followed.map((row) => `sample:${row.host}:${row.uuid}`)]);
   }
 
   go(place) {

@@ -17,4 +17,4 @@ live.on("host_gone", refresh);
 live.on("ready", ({ again }) => {
   if (again) refresh();
 });
-live.watch("page", ["fleet"]);
+live.watch("page", ["fleet", "pulses"]);

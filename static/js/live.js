@@ -78,7 +78,7 @@ function connect() {
   socket.addEventListener("open", sendTopics);
   socket.addEventListener("message", (event) => {
     expectMore();
-    receive(JSON.parse(event.data));
+    for (const message of JSON.parse(event.data)) receive(message);
   });
   socket.addEventListener("close", (event) => lose(event.code));
 }

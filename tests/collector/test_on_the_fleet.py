@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from domains.models import Domain
+from hosts.ksm.words import shown
 from hosts.models import Host
 from hosts.portation import import_hosts
 from tests.collector.process import CollectorProcess
@@ -22,7 +24,7 @@ from vmdash.lab.layout import Lab
 from vmdash.lab.qemu_host import QemuHost
 from vmdash.live.cache import ticks
 from vmdash.live.messages import Tick
-from vmdash.live.redis import client, screen_key, watched_key
+from vmdash.live.redis import client, refresh_key, screen_key, watched_key
 
 pytestmark = [pytest.mark.lab, pytest.mark.django_db(transaction=True)]
 
@@ -126,6 +128,23 @@ def test_figures_of_a_guest_that_burns_cpu(fleet_rows: dict[str, Host], booted: 
     sample = tick["guests"][str(burner.uuid)]
     assert (sample["steal"] or 0) + (sample["cpu"] or 0) > 20
     assert (tick["sample"]["mem"] or 0) > 100_000
+
+
+def test_what_hosts_merge_and_how_disks_are_limited_is_seen(
+    fleet_rows: dict[str, Host], lab_hosts: dict[str, QemuHost]
+) -> None:
+    kernel = Path("/sys/kernel/mm/ksm/pages_to_scan")
+    if kernel.exists():
+        poll(lambda: Host.objects.get(name="kvm1").ksm is not None, 20, "kvm1 to be read")
+        ksm = shown(Host.objects.get(name="kvm1"))
+        assert ksm and (ksm.pages_to_scan, ksm.page_kib) == (int(kernel.read_text()), 4)
+    kvm1 = lab_hosts["kvm1"]
+    kvm1.virsh("blkdeviotune", "web2", "vda", "--read-iops-sec", "700", "--live")
+    try:
+        client().rpush(refresh_key(fleet_rows["kvm1"].pk), "*")
+        poll(lambda: Domain.objects.get(name="web2").disks[0]["limits"] == {"read_iops_sec": 700}, 20, "the limit")
+    finally:
+        kvm1.virsh("blkdeviotune", "web2", "vda", "--read-iops-sec", "0", "--live")
 
 
 def test_addresses_come_from_the_guest_agent(

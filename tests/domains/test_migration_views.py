@@ -194,3 +194,19 @@ class TestOrders:
         job = moving(guest)
         assert "Give a number from 1 to 600000" in self.give(operator_client, guest, job, "downtime", 10**8)
         assert orders.take(job.pk) is None
+
+
+def test_a_host_that_was_chosen_elsewhere_comes_first_and_stays_chosen(
+    operator_client: Client, guest: Domain, kvm2: Host
+) -> None:
+    HostFactory.create(name="kvm3")
+    HostFactory.create(name="kvm4")
+    page = operator_client.get(url(guest), {"target": "kvm4"})
+    assert next(iter(page.context["page"].cards)).host.name == "kvm4"
+    checked: Any = operator_client.post(f"{url(guest, '-check')}?target=kvm4")
+    assert checked.url == f"{url(guest)}?target=kvm4"
+
+
+def test_a_chosen_host_that_it_cannot_move_to_is_said(operator_client: Client, guest: Domain) -> None:
+    page = operator_client.get(url(guest), {"target": "kvm1<b>"})
+    assert "kvm1&lt;b&gt; is not among the hosts" in page.content.decode()

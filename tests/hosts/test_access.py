@@ -19,6 +19,7 @@ MANAGING = [
     "/hosts/credentials/",
     "/hosts/credentials/1/",
     "/hosts/kvm1/edit/",
+    "/hosts/kvm1/ksm/",
     "/hosts/kvm1/test/",
     "/hosts/kvm1/remove/",
 ]
@@ -27,6 +28,7 @@ POSTING = [
     "/hosts/credentials/1/",
     "/hosts/credentials/1/remove/",
     "/hosts/kvm1/edit/",
+    "/hosts/kvm1/ksm/",
     "/hosts/kvm1/test/",
     "/hosts/kvm1/trust/",
     "/hosts/kvm1/forget/",

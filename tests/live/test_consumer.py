@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
-from unittest.mock import AsyncMock
 
 import orjson
 import pytest
@@ -21,6 +20,8 @@ from vmdash.asgi import application
 from vmdash.live import groups
 from vmdash.live import redis as live_redis
 from vmdash.live.consumers import ABUSE, MOST_REFUSALS, NOT_PERMITTED, SIGNED_OUT, LiveConsumer
+from vmdash.live.following import Following
+from vmdash.live.hub import hub
 from vmdash.live.outbox import Outbox
 from vmdash.live.publish import publish
 
@@ -32,17 +33,16 @@ UUID = "6f3c1ab0-6b3f-4a3a-9d0e-0f5e6f1b2c3d"
 async def test_what_is_asked_for_is_decided_when_its_turn_comes() -> None:
     """A role that changed meanwhile counts."""
     consumer = LiveConsumer()
-    consumer.channel_layer, consumer.channel_name = AsyncMock(), "name"
     consumer._ended, consumer._refusals = False, 0
-    consumer._outbox, consumer._followed, consumer._following = Outbox(), {}, asyncio.Lock()
+    consumer._outbox, consumer._following, consumer._change = Outbox(), Following(), asyncio.Lock()
     consumer._person = User(pk=1, role=Role.OPERATOR)
-    async with consumer._following:
+    async with consumer._change:
         asked = asyncio.create_task(consumer.receive('{"type": "watch", "topics": ["jobs"]}'))
         await asyncio.sleep(0)
         consumer._person = User(pk=1, role=Role.VIEWER)
     await asked
-    assert consumer._followed == {"jobs": groups.jobs_of(1)}
-    consumer.channel_layer.group_add.assert_called_once_with(groups.jobs_of(1), "name")
+    assert consumer._following.groups == {"jobs": groups.jobs_of(1)}
+    await hub().change(consumer, leave=[groups.jobs_of(1)])
 
 
 class Page:
@@ -51,6 +51,7 @@ class Page:
     def __init__(self, headers: list[tuple[bytes, bytes]]) -> None:
         scope = {"type": "websocket", "path": "/ws/live/", "query_string": b"", "headers": headers, "subprotocols": []}
         self._socket = ApplicationCommunicator(application, scope)
+        self._messages: list[dict[str, Any]] = []
 
     async def connect(self) -> bool:
         await self._socket.send_input({"type": "websocket.connect"})
@@ -77,11 +78,13 @@ class Page:
     async def next(self, kind: str) -> dict[str, Any]:
         """The next message of that type; others are passed over."""
         while True:
+            while self._messages:
+                message = self._messages.pop(0)
+                if message["type"] == kind:
+                    return message
             event = await self._socket.receive_output(timeout=5)
             assert event["type"] == "websocket.send", event
-            message: dict[str, Any] = orjson.loads(event["text"])
-            if message["type"] == kind:
-                return message
+            self._messages = orjson.loads(event["text"])
 
     async def close_code(self) -> int:
         """Wait until the server closes."""
@@ -91,7 +94,7 @@ class Page:
                 return int(event["code"])
 
     async def hears_nothing(self) -> bool:
-        return bool(await self._socket.receive_nothing(timeout=0.2))
+        return not self._messages and bool(await self._socket.receive_nothing(timeout=0.2))
 
 
 async def cookie_of(user: User) -> bytes:
@@ -159,6 +162,45 @@ async def test_the_newest_figures_of_a_host_come_at_once(viewer: User) -> None:
     async with page_of(viewer) as page:
         await page.say({"type": "watch", "topics": ["host:5", "host:6"]})
         assert (await page.next("tick"))["host"] == 5
+
+
+def tick_of(host: int, *uuids: str) -> str:
+    guests = {uuid: {"cpu": float(len(uuid))} for uuid in uuids}
+    blames = {uuid: {"lost": 3.0, "by": [["", 2.0]], "sure": 1.0} for uuid in uuids}
+    figures = {"sample": {"cpu": 1.0}, "guests": guests, "blames": blames, "cells": [{"cell": 0}], "places": {}}
+    return orjson.dumps({"type": "tick", "host": host, "at": 1, "interval_ms": 2000, **figures}).decode()
+
+
+async def test_a_page_that_shows_some_guests_of_a_host_gets_the_figures_of_these_alone(viewer: User) -> None:
+    other = UUID.replace("6", "7", 1)
+    live_redis.client().set(live_redis.tick_key(3), tick_of(3, UUID, other))
+    async with page_of(viewer) as some, page_of(viewer) as whole:
+        await some.say({"type": "watch", "topics": [f"sample:3:{UUID}"]})
+        await whole.say({"type": "watch", "topics": ["host:3"]})
+        for page, uuids in ((some, {UUID}), (whole, {UUID, other})):
+            newest = await page.next("tick")
+            assert newest["guests"].keys() == newest["blames"].keys() == uuids
+        await publish([groups.host(3)], {"type": "host_gone", "host": 3})
+        await publish([groups.host(3)], tick_of(3, UUID, other), calm=True)
+        assert (await some.next("tick"))["guests"].keys() == {UUID}
+        assert (await whole.next("host_gone"))["host"] == 3
+        assert (await whole.next("tick"))["guests"].keys() == {UUID, other}
+
+
+async def test_a_page_that_follows_a_host_anyway_gets_all_of_it(viewer: User) -> None:
+    async with page_of(viewer) as page:
+        await page.watch("host:3", f"sample:3:{UUID}")
+        await publish([groups.host(3)], tick(3), calm=True)
+        assert await page.next("tick") == {"type": "tick", "host": 3, "at": 1}
+
+
+async def test_what_two_pages_follow_goes_on_for_one_when_the_other_leaves(viewer: User) -> None:
+    async with page_of(viewer) as stays:
+        await stays.watch("host:3")
+        async with page_of(viewer) as leaves:
+            await leaves.watch("host:3")
+        await publish([groups.host(3)], tick(3))
+        assert (await stays.next("tick"))["host"] == 3
 
 
 @pytest.mark.parametrize(

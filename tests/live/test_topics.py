@@ -58,18 +58,23 @@ def test_a_topic_is_a_group_of_ours_or_refused(topic: str) -> None:
         group = group_of(topic, person(Role.OPERATOR))
     except InvalidInput:
         return
-    assert group in {groups.FLEET, groups.ALL_JOBS} or group.startswith(("host.", "guest."))
+    assert group in {groups.FLEET, groups.PULSES, groups.ALL_JOBS} or group.startswith(("host.", "guest."))
 
 
 def test_topics_lead_to_groups() -> None:
     operator = person(Role.OPERATOR)
     assert group_of("fleet", operator) == groups.FLEET
-    assert group_of("host:3", operator) == groups.host(3)
+    assert group_of("pulses", operator) == groups.PULSES
+    assert group_of("host:3", operator) == group_of(f"sample:3:{UUID}", operator) == groups.host(3)
     assert group_of(f"guest:{UUID}", operator) == groups.guest(UUID)
 
 
 @pytest.mark.parametrize(
-    "topic", ["host:", "host:-1", "host:03", "host:٣", "host:3\n", "guest:1", f"guest:{UUID.upper()}", "hosts"]
+    "topic",
+    [
+        *("host:", "host:-1", "host:03", "host:٣", "host:3\n", "guest:1", f"guest:{UUID.upper()}", "hosts"),
+        *("sample:3", f"sample:03:{UUID}", f"sample:3:{UUID.upper()}", f"sample::{UUID}"),
+    ],
 )
 def test_a_malformed_topic_is_refused(topic: str) -> None:
     with pytest.raises(InvalidInput):

@@ -198,7 +198,7 @@ async def test_the_fleet_follows_its_hosts(web: Web, viewer: User, host: Host) -
         sample = host_sample(cpu=73, steal=9)
         # As a collector does: a page that loads itself anew at this moment finds the same in the cache.
         await sync_to_async(write_tick)(host, {guest: guest_sample()}, sample=sample)
-        await tell(pulse | {"sample": sample, "worst": worst}, groups.FLEET)
+        await tell(pulse | {"sample": sample, "worst": worst}, groups.PULSES)
         await expect(tile).to_contain_text("73 %")
         await expect(tile).to_contain_text("steal 9 %")
         host.state, host.state_reason = Host.State.UNREACHABLE, "It hangs."

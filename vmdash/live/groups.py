@@ -1,6 +1,7 @@
 """Names of the Channels groups, and which topic of a browser leads to which group.
 
-A browser names topics (`fleet`, `host:3`, `guest:UUID`, `jobs`); the server decides.
+A browser names topics (`fleet`, `pulses`, `host:3`, `sample:3:UUID`, `guest:UUID`, `jobs`); the server decides. Behind
+`sample:3:UUID` is the group of host 3; of its ticks the page gets the figures of that guest alone.
 """
 
 from __future__ import annotations
@@ -8,7 +9,10 @@ from __future__ import annotations
 from uuid import UUID
 
 FLEET = "fleet"
-"""State changes of hosts and guests anywhere, and one summary per host per tick."""
+"""State changes of hosts and guests anywhere."""
+
+PULSES = "pulses"
+"""One summary per host per tick."""
 
 ALL_JOBS = "jobs"
 """Every job, for those who may see everybody's."""

@@ -1,4 +1,4 @@
-"""Every message that goes to a browser, one TypedDict each; `type` tells them apart.
+"""Every message that goes to a browser, one TypedDict each; `type` tells them apart. A frame is a list of them.
 
 Times are Unix milliseconds (what JavaScript's Date takes). Shares are percent of the whole thing
 they belong to: `cpu` of a guest is of its vCPUs, of a host of its CPUs. `None` means unknown, never 0.
@@ -101,7 +101,7 @@ class Tick(TypedDict):
 
 
 class Pulse(TypedDict):
-    """The short form of a tick: to the group `fleet`."""
+    """The short form of a tick: to the group `pulses`."""
 
     type: Literal["pulse"]
     host: int
@@ -268,8 +268,9 @@ class Refused(TypedDict):
 class Watch(TypedDict):
     """The one message from a browser: replaces the set of topics it follows.
 
-    Topics: `fleet`, `host:ID`, `guest:UUID`, `jobs`. At most 300. After it the server sends the
-    newest tick of each host that was added, so a page is never empty until the next round.
+    Topics: `fleet`, `pulses`, `host:ID`, `sample:HOST:UUID` (a host's ticks with the figures of these guests alone),
+    `guest:UUID`, `jobs`. At most 300. After it the server sends the newest tick of each host that was added, so a page
+    is never empty until the next round.
     """
 
     type: Literal["watch"]

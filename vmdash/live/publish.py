@@ -22,8 +22,9 @@ def encode(message: Message) -> str:
     return orjson.dumps(message).decode()
 
 
-async def publish(groups: Iterable[str], message: Message | str) -> None:
-    """Send to every browser in any of `groups`; `message` may be encoded already.
+async def publish(groups: Iterable[str], message: Message | str, *, calm: bool = False) -> None:
+    """Send to every browser in any of `groups`; `message` may be encoded already. A `calm` one comes again soon, and
+    may wait in the web process for a tenth of a second, to go with others.
 
     Costs about 0.1 ms a group; call it from one asyncio loop. Raises `redis.exceptions.RedisError`
     when Redis is away.
@@ -31,7 +32,7 @@ async def publish(groups: Iterable[str], message: Message | str) -> None:
     layer = cast(BaseChannelLayer, get_channel_layer())
     text = message if isinstance(message, str) else encode(message)
     for group in groups:
-        await layer.group_send(group, {"type": "live.forward", "text": text})
+        await layer.group_send(group, {"type": "live.hand_out", "group": group, "text": text, "calm": calm})
 
 
 def publish_now(groups: Iterable[str], message: Message | str) -> None:

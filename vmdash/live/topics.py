@@ -22,6 +22,7 @@ MOST_GUESTS = 20
 """Guests whose screen one page may follow: pictures of each are taken for it."""
 
 _HOST = re.compile(r"host:(0|[1-9][0-9]{0,17})", re.ASCII)
+_SAMPLE = re.compile(r"sample:(0|[1-9][0-9]{0,17}):([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.ASCII)
 _GUEST = re.compile(r"guest:([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.ASCII)
 
 
@@ -60,7 +61,9 @@ def group_of(topic: str, user: User | AnonymousUser) -> str:
         return groups.FLEET
     if topic == "jobs":
         return groups.ALL_JOBS if can(user, Permission.VIEW_ALL_JOBS) else groups.jobs_of(user.pk or 0)
-    if match := _HOST.fullmatch(topic):
+    if topic == "pulses":
+        return groups.PULSES
+    if match := _HOST.fullmatch(topic) or _SAMPLE.fullmatch(topic):
         return groups.host(int(match[1]))
     if match := _GUEST.fullmatch(topic):
         if not can(user, Permission.CONSOLE):
@@ -79,3 +82,9 @@ def guest_of(topic: str) -> str | None:
     """The guest's UUID of a `guest:UUID` topic."""
     match = _GUEST.fullmatch(topic)
     return match[1] if match else None
+
+
+def sample_of(topic: str) -> tuple[int, str] | None:
+    """The host's id and the guest's UUID of a `sample:HOST:UUID` topic."""
+    match = _SAMPLE.fullmatch(topic)
+    return (int(match[1]), match[2]) if match else None

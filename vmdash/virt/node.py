@@ -91,6 +91,23 @@ class NodeMemoryStats:
     cells: tuple[MemoryUse, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Ksm:
+    """Kernel same-page merging. Source: Documentation/admin-guide/mm/ksm.rst; libvirt leaves out whether it is on.
+
+    ``shared`` pages are kept once, ``sharing`` more would be there without it. ``page_kib`` is None where not told.
+    """
+
+    pages_to_scan: int
+    sleep_ms: int
+    shared: int
+    sharing: int
+    unshared: int
+    full_scans: int
+    merge_across_nodes: bool | None
+    page_kib: int | None
+
+
 class Node:
     """The machine behind a connection. Every method blocks and raises VirtError."""
 
@@ -98,6 +115,7 @@ class Node:
         self.raw = raw
         self.host = host
         self._cells: tuple[NumaCell, ...] | None = None
+        self._page_kib: int | None = None
 
     def facts(self) -> NodeFacts:
         """Half a dozen calls; hardly anything in it changes while the daemon runs."""
@@ -106,6 +124,7 @@ class Node:
             capabilities = xml.parse(self.raw.getCapabilities())
             hypervisor = str(self.raw.getType())
             cells = self._cells = _cells(capabilities)
+            self._page_kib = _page_kib(capabilities)
             iommu = capabilities.find("./host/iommu")
             return NodeFacts(
                 hostname=str(self.raw.getHostname()),
@@ -161,6 +180,31 @@ class Node:
                 tuple(self._memory_use(cell.number, cell.number) for cell in self._known_cells()),
             )
 
+    def ksm(self) -> Ksm | None:
+        """How memory is merged; None where the kernel or the driver has no such thing. The size of a page is known
+        after ``facts()``.
+        """
+        with translate("read how memory is merged", self.host):
+            told: dict[str, int] = supported(self.raw.getMemoryParameters, {})
+        if _SCAN not in told:
+            return None
+        across = told.get("shm_merge_across_nodes")
+        return Ksm(
+            pages_to_scan=told[_SCAN],
+            sleep_ms=told.get(_SLEEP, 0),
+            shared=told.get("shm_pages_shared", 0),
+            sharing=told.get("shm_pages_sharing", 0),
+            unshared=told.get("shm_pages_unshared", 0),
+            full_scans=told.get("shm_full_scans", 0),
+            merge_across_nodes=None if across is None else bool(across),
+            page_kib=self._page_kib,
+        )
+
+    def set_ksm(self, *, pages_to_scan: int, sleep_ms: int) -> None:
+        """How many pages are looked at before each pause, and how long that is. Raises CallUnsupported."""
+        with translate("change how memory is merged", self.host):
+            self.raw.setMemoryParameters({_SCAN: pages_to_scan, _SLEEP: sleep_ms})
+
     def free_memory_kib(self) -> int:
         with translate("read the free memory of the host", self.host):
             return int(self.raw.getFreeMemory()) // 1024
@@ -182,6 +226,15 @@ class Node:
     def _memory_use(self, cell: int, number: int) -> MemoryUse:
         told: dict[str, int] = self.raw.getMemoryStats(cell)
         return MemoryUse(number, told.get("total", 0), told.get("free", 0), told.get("buffers"), told.get("cached"))
+
+
+_SCAN, _SLEEP = "shm_pages_to_scan", "shm_sleep_millisecs"
+
+
+def _page_kib(capabilities: etree._Element) -> int | None:
+    """The smallest size of a page."""
+    found = [pages.get("size") for pages in capabilities.iterfind("./host/cpu/pages[@unit='KiB']")]
+    return min((size for text in found if (size := xml.integer(text))), default=None)
 
 
 def _cells(capabilities: etree._Element) -> tuple[NumaCell, ...]:

@@ -5,13 +5,14 @@ Source: https://libvirt.org/formatdomain.html.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from lxml import etree
 
 from vmdash.virt import xml
 from vmdash.virt.errors import InvalidDefinition
+from vmdash.virt.xml.throttle import limits_of
 
 Element = etree._Element
 
@@ -27,7 +28,8 @@ class DiskImage:
 
 @dataclass(frozen=True, slots=True)
 class Disk:
-    """``device``: disk, cdrom, floppy or lun. ``backing`` is the chain below, nearest first; known while it runs."""
+    """``device``: disk, cdrom, floppy or lun. ``backing`` is the chain below, nearest first; known while it runs.
+    ``limits`` are those of ``iotune``, see ``throttle``."""
 
     target: str
     device: str
@@ -39,6 +41,7 @@ class Disk:
     shareable: bool
     alias: str
     backing: tuple[DiskImage, ...]
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +241,7 @@ def _disk(disk: Element) -> Disk:
         shareable=disk.find("./shareable") is not None,
         alias=_alias(disk),
         backing=tuple(_backing_chain(disk)),
+        limits=limits_of(disk),
     )
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lxml import etree
+
 from vmdash.virt import xml
 from vmdash.virt.errors import InvalidDefinition
 
-_WORDS = {
-    "total_bytes_sec": "limit of {}",
-    "read_bytes_sec": "limit of reads of {}",
-    "write_bytes_sec": "limit of writes of {}",
-    "total_iops_sec": "limit of {}",
-    "read_iops_sec": "limit of reads of {}",
-    "write_iops_sec": "limit of writes of {}",
+LIMITS = {
+    "total_bytes_sec": "all",
+    "read_bytes_sec": "reads",
+    "write_bytes_sec": "writes",
+    "total_iops_sec": "all",
+    "read_iops_sec": "reads",
+    "write_iops_sec": "writes",
 }
+"""The limits of a disk, and what they count. Bytes or operations per second; 0 and missing: none."""
+
+_WORDS = {"all": "limit of {}", "reads": "limit of reads of {}", "writes": "limit of writes of {}"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,12 @@ class Throttle:
     words: str
     value: float
     is_bytes: bool
+
+
+def limits_of(disk: etree._Element) -> dict[str, int]:
+    """Everything above 0 in the ``iotune`` of a disk, also how far bursts may go (``…_max``, ``…_max_length``)."""
+    told = ((str(each.tag), xml.integer(each.text)) for each in disk.iterfind("./iotune/*"))
+    return {name: value for name, value in told if value}
 
 
 def throttles(definition: str) -> list[Throttle]:
@@ -38,7 +49,10 @@ def throttles(definition: str) -> list[Throttle]:
     for disk in root.iterfind("./devices/disk"):
         target = disk.find("./target")
         name = target.get("dev", "") if target is not None else ""
-        for key, words in _WORDS.items():
-            if value := xml.integer(disk.findtext(f"./iotune/{key}")):
-                found.append(Throttle(words.format(name), value, "bytes" in key))
+        limits = limits_of(disk)
+        found += [
+            Throttle(_WORDS[counted].format(name), limits[key], "bytes" in key)
+            for key, counted in LIMITS.items()
+            if key in limits
+        ]
     return found

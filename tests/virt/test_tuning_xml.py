@@ -1,0 +1,77 @@
+"""What a definition gives a guest, and the same in a shell."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vmdash.virt.xml import parse
+from vmdash.virt.xml.throttle import LIMITS, throttles
+from vmdash.virt.xml.tuning import Tuning, Tunings, lacks_balloon, virsh_commands, without_shares
+
+BARE = "<domain type='kvm'><name>a</name><memory unit='MiB'>64</memory><vcpu>2</vcpu></domain>"
+TUNED = """<domain type='kvm'><name>a</name><memory unit='MiB'>64</memory><currentMemory>32768</currentMemory>
+<vcpu current='1'>4</vcpu><cputune><shares>512</shares><vcpupin vcpu='0' cpuset='4-7'/></cputune>
+<devices><disk><target dev='vda'/><iotune><total_iops_sec>500</total_iops_sec>
+<total_iops_sec_max>900</total_iops_sec_max>
+<read_bytes_sec>0</read_bytes_sec></iotune></disk><disk><target dev='vdb'/></disk>
+<memballoon model='virtio'/></devices></domain>"""
+
+LIMITED = st.dictionaries(st.sampled_from(sorted(LIMITS)), st.integers(1, 10**12), max_size=3)
+TUNINGS = st.builds(
+    Tuning,
+    vcpus=st.none() | st.integers(1, 64),
+    memory_kib=st.none() | st.integers(1, 10**9),
+    cpu_shares=st.none() | st.integers(0, 10_000),
+    disks=st.dictionaries(st.sampled_from(["vda", "vdb"]), LIMITED),
+)
+
+
+def test_what_a_definition_says_is_read() -> None:
+    limits = {"total_iops_sec": 500, "total_iops_sec_max": 900}
+    assert Tuning.parse(TUNED) == Tuning(1, 32768, 512, {"vda": limits, "vdb": {}})
+    assert Tuning.parse(BARE) == Tuning(2, 65536, 0, {})
+
+
+def test_a_limit_is_drawn_in_the_chart_and_a_burst_is_not() -> None:
+    assert [(one.words, one.value, one.is_bytes) for one in throttles(TUNED)] == [("limit of vda", 500, False)]
+
+
+@given(TUNINGS, TUNINGS)
+def test_what_is_stored_is_read_again(now: Tuning, then: Tuning) -> None:
+    assert Tunings.of(Tunings(now, then).stored()) == Tunings(now, then)
+
+
+@given(TUNINGS, TUNINGS)
+def test_what_is_kept_of_before_is_what_will_change(before: Tuning, wanted: Tuning) -> None:
+    kept = before.about(wanted)
+    assert (kept.vcpus is None) == (wanted.vcpus is None or before.vcpus is None)
+    assert kept.disks.keys() == before.disks.keys() & wanted.disks.keys()
+
+
+def test_shares_are_taken_out_and_all_else_stays() -> None:
+    root = parse(without_shares(TUNED))
+    assert root.find("./cputune/shares") is None
+    assert root.find("./cputune/vcpupin") is not None
+    alone = "<domain><cputune><shares>512</shares></cputune></domain>"
+    assert parse(without_shares(alone)).find("./cputune") is None
+
+
+@pytest.mark.parametrize(
+    ("balloon", "lacks"), [("<memballoon model='virtio'/>", False), ("<memballoon model='none'/>", True), ("", False)]
+)
+def test_whether_there_is_a_balloon(balloon: str, lacks: bool) -> None:
+    assert lacks_balloon(f"<domain><devices>{balloon}</devices></domain>") == lacks
+
+
+def test_the_same_in_a_shell() -> None:
+    wanted = Tuning(vcpus=2, memory_kib=4096, cpu_shares=512, disks={"vda": {"read_bytes_sec": 5}, "vdb": {}})
+    assert virsh_commands("a", wanted, live=True, persistent=True).split("; ") == [
+        "virsh schedinfo a --set cpu_shares=512 --live --config",
+        "virsh blkdeviotune a vda --read-bytes-sec 5 --live --config",
+        "virsh blkdeviotune a vdb --total-bytes-sec 0 --total-iops-sec 0 --live --config",
+        "virsh setmem a 4096 --live --config",
+        "virsh setvcpus a 2 --live --config",
+    ]
+    assert virsh_commands("a", Tuning(vcpus=2), live=False, persistent=True) == "virsh setvcpus a 2 --config"

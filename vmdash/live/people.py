@@ -1,0 +1,66 @@
+"""Who is behind the open pages: asked every second for each of them, so many are answered by one question."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from weakref import WeakKeyDictionary
+
+from channels.db import database_sync_to_async
+from django.contrib.auth.models import AnonymousUser
+
+from vmdash.access.models import User
+from vmdash.access.sessions import people_of
+
+_people_of = database_sync_to_async(people_of)
+
+
+class People:
+    """Asks the database for all that are waited for, one question at a time."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[str, list[asyncio.Future[User | AnonymousUser]]] = {}
+        self._asking: asyncio.Task[None] | None = None
+
+    async def ask(self, session_key: str | None) -> User | AnonymousUser:
+        """The person that this session belongs to, not before now. Raises what the database raises."""
+        if not session_key:
+            return AnonymousUser()
+        answer: asyncio.Future[User | AnonymousUser] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(session_key, []).append(answer)
+        if self._asking is None:
+            self._asking = asyncio.create_task(self._ask())
+        return await answer
+
+    async def _ask(self) -> None:
+        try:
+            while self._waiting:
+                await asyncio.sleep(0)  # others may want to know at the same moment
+                waiting, self._waiting = self._waiting, {}
+                await self._answer(waiting)
+        finally:
+            self._asking = None
+
+    async def _answer(self, waiting: dict[str, list[asyncio.Future[User | AnonymousUser]]]) -> None:
+        answers = [(key, answer) for key, answers in waiting.items() for answer in answers]
+        try:
+            people = await _people_of(list(waiting))
+        except Exception as error:
+            for _, answer in answers:
+                if not answer.done():
+                    answer.set_exception(error)
+            return
+        for key, answer in answers:
+            if not answer.done():
+                answer.set_result(people.get(key) or AnonymousUser())
+
+
+_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, People] = WeakKeyDictionary()
+
+
+def people() -> People:
+    """Those of the running loop."""
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(KeyError):
+        return _loops[loop]
+    return _loops.setdefault(loop, People())
