@@ -44,7 +44,7 @@ check: setup-tests ## style, types, import rules, migrations, templates, JavaScr
 	VMDASH_TLS=yes $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 # --- measuring and showing ------------------------------------------------------------------------
-.PHONY: bench-latency bench-pages bench-faults bench-migration bench-clone bench-live screenshots
+.PHONY: bench-latency bench-pages bench-faults bench-migration bench-clone bench-collector bench-live screenshots
 bench-latency: setup-lab ## time from a change on a host to the browser; short actions beside long jobs
 	@$(ROOT) $(BIN)/python -m bench.latency
 	@$(ROOT) $(BIN)/python -m bench.short_actions
@@ -63,6 +63,10 @@ bench-migration: setup-lab ## a live migration against plain virsh
 
 bench-clone: setup-lab ## clones, uploads and downloads against qemu-img and virsh
 	@$(ROOT) $(BIN)/python -m bench.clone
+
+bench-collector: setup-tests ## the collector with 1,000 simulated hosts, and with 60 real guests
+	@$(ROOT) $(BIN)/python -m bench.collector
+	@$(ROOT) $(BIN)/python -m bench.collector_cost
 
 screenshots: setup-tests ## new pictures for the README, from the practice fleet
 	@$(ROOT) $(BIN)/python -m docs.screenshots

@@ -17,6 +17,7 @@ from domains.columns import Columns, agent_columns, definition_columns, facts_co
 from domains.models import Domain, GuestEvent, Sighting
 from domains.rows import guest_rows
 from domains.sightings import locate
+from domains.snapshots.models import Snapshot
 from domains.snapshots.recording import record_snapshots
 from hosts.collector.inventory import LIGHT_COLUMNS, GuestMissing, GuestSeen, HostSwept, Observation, Outcome
 from hosts.models import Host
@@ -199,9 +200,12 @@ def _save(guests: Iterable[_Guest]) -> None:
         for event in guest.events:
             event.name, event.host_name = row.name, row.host.name
     GuestEvent.objects.bulk_create([event for guest, _ in rows for event in guest.events])
-    for guest, row in rows:
-        if guest.snapshots is not None:
-            record_snapshots(row.pk, guest.snapshots)
+    told = [(row.pk, guest.snapshots) for guest, row in rows if guest.snapshots is not None]
+    if told:  # hardly any guest has snapshots, and each takes queries of its own
+        had = set(Snapshot.objects.filter(domain__in=[pk for pk, _ in told]).values_list("domain", flat=True))
+        for pk, snapshots in told:
+            if snapshots or pk in had:
+                record_snapshots(pk, snapshots)
     fresh: list[Sighting] = []
     known: list[Sighting] = []
     for guest, _ in rows:

@@ -54,11 +54,6 @@ class Libvirtd(Server):
     def tls_endpoint(self) -> Endpoint:
         return Endpoint.parse(f"test+tls://127.0.0.1:{self.tls_port}/default")
 
-    @property
-    def pid(self) -> int:
-        assert self._process is not None
-        return self._process.pid
-
     def freeze(self) -> None:
         """From now on it accepts connections and says nothing."""
         os.kill(self.pid, signal.SIGSTOP)

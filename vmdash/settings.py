@@ -112,7 +112,8 @@ MIGRATIONS_PER_HOST = env.integer("VMDASH_MIGRATIONS_PER_HOST", 2, least=1, most
 FAST_INTERVAL_S = env.integer("VMDASH_FAST_INTERVAL_S", 2, least=1, most=3600)
 SLOW_INTERVAL_S = env.integer("VMDASH_SLOW_INTERVAL_S", 10, least=2, most=3600)
 SWEEP_INTERVAL_S = env.integer("VMDASH_SWEEP_INTERVAL_S", 55, least=2, most=3600)
-"""How often everything on a host is read anew, to correct what events missed (seen within 60 s)."""
+"""How often everything on a host is read anew, to correct what events missed (seen within 60 s, as long as a collector
+has no more than 10,000 guests: `hosts.collector.crowd`)."""
 STORAGE_INTERVAL_S = env.integer("VMDASH_STORAGE_INTERVAL_S", 300, least=2, most=86_400)
 """How often the volumes of each pool are read anew, besides whenever something changes there."""
 CALL_DEADLINE_S = env.integer("VMDASH_CALL_DEADLINE_S", 8, least=2, most=600)

@@ -4,7 +4,9 @@ process       what the process is made of; which hosts it watches
 leases        which collector watches which host
 host          one host: connecting, backing off, saying why not
 session       one open connection: what is read, in which order
+crowd         how often what can wait is done
 lane          the thread that libvirt may block
+turns         how many hosts are served at once
 sampling      counters become figures
 writer        the one thread that writes to the database
 publisher     live cache and browsers

@@ -14,6 +14,7 @@ from hosts.collector.actor import Actor
 from hosts.collector.duties import Duty
 from hosts.collector.inventory import AgentState, SeenAgent
 from hosts.collector.lane import Lane
+from hosts.collector.turns import Kind
 from vmdash.virt.agent import GuestInterface
 from vmdash.virt.errors import AgentUnresponsive, CallError
 from vmdash.virt.guest import Guest
@@ -57,7 +58,11 @@ class Agents:
         self._records: dict[str, _Record] = {}
 
     def duty(self) -> Duty:
-        return Duty(lambda: min((record.due for record in self._records.values()), default=math.inf), self._step)
+        return Duty(
+            lambda: min((record.due for record in self._records.values()), default=math.inf),
+            self._step,
+            turns=Kind.REST,
+        )
 
     def noticed(self, uuid: str, definition: DomainDefinition, *, active: bool) -> SeenAgent:
         """Whether the agent's channel is open, as the guest's definition tells. Returns what is to be handed over."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from hosts.collector.turns import Kind
+
 
 @dataclass(frozen=True, slots=True)
 class Duty:
@@ -12,3 +14,5 @@ class Duty:
 
     due: Callable[[], float]
     step: Callable[[], Awaitable[None]]
+    turns: Kind | None = None
+    """It takes turns with those of other hosts; None: it is done at once."""

@@ -8,12 +8,14 @@ from collections import deque
 
 from django.conf import settings
 
+from hosts.collector.crowd import Crowd
 from hosts.collector.duties import Duty
 from hosts.collector.guests import GuestWatch
 from hosts.collector.lane import Lane
 from hosts.collector.publisher import Publisher
 from hosts.collector.rhythm import Rhythm
 from hosts.collector.sampling import Sampler
+from hosts.collector.turns import Kind
 from hosts.models import Host
 
 _STEP_S = 0.04
@@ -29,7 +31,9 @@ _FIRST_STEP = 5
 class Figures:
     """Used on the event loop's thread."""
 
-    def __init__(self, host: Host, lane: Lane, sampler: Sampler, watch: GuestWatch, publisher: Publisher) -> None:
+    def __init__(
+        self, host: Host, lane: Lane, sampler: Sampler, watch: GuestWatch, publisher: Publisher, crowd: Crowd
+    ) -> None:
         self._host_id = host.pk
         self._lane = lane
         self._sampler = sampler
@@ -38,7 +42,7 @@ class Figures:
         self._fast = Rhythm(f"{host.name}: states and CPU", host.fast_interval_s or settings.FAST_INTERVAL_S)
         self._slow = Rhythm(f"{host.name}: all figures", host.slow_interval_s or settings.SLOW_INTERVAL_S)
         self._waiting: deque[str] = deque()
-        self._places = Rhythm(f"{host.name}: places of vCPUs", PLACES_S)
+        self._places = Rhythm(f"{host.name}: places of vCPUs", PLACES_S, crowd.stretch)
         self._unplaced: deque[str] = deque()
         self._contended: deque[str] | None = None
         """Guests whose vCPUs are to be found; empty: all are. None while nobody loses anything."""
@@ -48,10 +52,10 @@ class Figures:
     def duties(self) -> tuple[Duty, Duty, Duty, Duty]:
         """The fast tier; the slow one, which is less urgent; who takes what guests lose; where vCPUs are."""
         return (
-            Duty(lambda: self._fast.due, self._tick),
-            Duty(lambda: 0 if self._waiting else self._slow.due, self._slow_step),
-            Duty(lambda: 0 if self._contended is not None else math.inf, self._blame_step),
-            Duty(lambda: 0 if self._unplaced else self._places.due, self._places_step),
+            Duty(lambda: self._fast.due, self._tick, turns=Kind.FIGURES),
+            Duty(lambda: 0 if self._waiting else self._slow.due, self._slow_step, turns=Kind.FIGURES),
+            Duty(lambda: 0 if self._contended is not None else math.inf, self._blame_step, turns=Kind.FIGURES),
+            Duty(lambda: 0 if self._unplaced else self._places.due, self._places_step, turns=Kind.REST),
         )
 
     async def _tick(self) -> None:

@@ -14,11 +14,14 @@ from django.conf import settings
 from django.utils import timezone
 
 from hosts.collector.agents import Agents
+from hosts.collector.crowd import Crowd
 from hosts.collector.duties import Duty
 from hosts.collector.inventory import GuestMissing, GuestSeen, HostSwept, Observation
 from hosts.collector.lane import Lane
 from hosts.collector.reading import Read, read_guest, steady
 from hosts.collector.rhythm import Rhythm
+from hosts.collector.turns import Kind
+from hosts.models import Host
 from vmdash.virt.connection import HostConnection
 from vmdash.virt.errors import CallError, GuestNotFound
 from vmdash.virt.events import GuestEvent, GuestEventKind
@@ -62,14 +65,22 @@ class GuestWatch:
     """Used on the event loop's thread; what blocks goes to the lane."""
 
     def __init__(
-        self, name: str, connection: HostConnection, lane: Lane, submit: Callable[[Observation], None], agents: Agents
+        self,
+        host: Host,
+        connection: HostConnection,
+        lane: Lane,
+        submit: Callable[[Observation], None],
+        agents: Agents,
+        crowd: Crowd,
     ) -> None:
-        self._name = name
+        self._host_id = host.pk
+        self._name = host.name
+        self._crowd = crowd
         self._connection = connection
         self._lane = lane
         self._submit = submit
         self._agents = agents
-        self._sweep = Rhythm(f"{name}: sweep", settings.SWEEP_INTERVAL_S)
+        self._sweep = Rhythm(f"{host.name}: sweep", settings.SWEEP_INTERVAL_S, crowd.stretch)
         self._states: dict[str, bool] = {}
         """Guests whose state is to be read; True: they started or stopped."""
         self._full: dict[str, bool] = {}
@@ -90,8 +101,8 @@ class GuestWatch:
         return (
             Duty(lambda: 0 if self._states else math.inf, self._read_states),
             Duty(lambda: 0 if self._full else math.inf, self._read_full),
-            Duty(lambda: 0 if self._reading else self._sweep.due, self._continue_sweep),
-            Duty(lambda: 0 if self._definitions else math.inf, self._read_definitions),
+            Duty(lambda: 0 if self._reading else self._sweep.due, self._continue_sweep, turns=Kind.REST),
+            Duty(lambda: 0 if self._definitions else math.inf, self._read_definitions, turns=Kind.REST),
         )
 
     def on_event(self, event: GuestEvent) -> None:
@@ -128,6 +139,7 @@ class GuestWatch:
 
     def close(self) -> None:
         """In the lane, before the connection is closed."""
+        self._crowd.leave(self._host_id)
         for known in self.known.values():
             known.handle.release()
         self.known.clear()
@@ -228,6 +240,7 @@ class GuestWatch:
         for uuid in self.known.keys() - self._present:
             self._forget(uuid)
         self._swept = True
+        self._crowd.note(self._host_id, len(self.known))
         self._submit(HostSwept(frozenset(self._present), timezone.now()))
         self._definitions.extend(self._present.difference(self._definitions))
 

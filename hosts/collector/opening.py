@@ -6,6 +6,7 @@ from functools import partial
 
 from hosts.addresses import check_reachable
 from hosts.collector.lane import Lane
+from hosts.collector.turns import Kind, Turns
 from hosts.connect import credentials, endpoint, runtime_dir
 from hosts.models import Host
 from vmdash.virt.connection import HostConnection
@@ -13,20 +14,24 @@ from vmdash.virt.probe import probe
 
 KEEPALIVE = (4, 2)
 """Seconds between questions, and how many may go unanswered: who hangs between two rounds is noticed in time."""
+KEEPALIVE_SURVEY = (60, 2)
+"""The same where another connection tells whether the host answers: each question costs as much as a call."""
 
 
-async def open_connection(host: Host, lane: Lane, *, read_only: bool) -> HostConnection:
+async def open_connection(
+    host: Host, lane: Lane, *, read_only: bool, keepalive: tuple[int, int] = KEEPALIVE
+) -> HostConnection:
     """Raises HostError, InvalidInput."""
     where, secrets, folder = endpoint(host), credentials(host), runtime_dir(host)
     await probe(where, secrets, runtime_dir=folder, name=host.name, check_address=check_reachable)
-    return await lane.run(
-        partial(
-            HostConnection.open,
-            where,
-            secrets,
-            runtime_dir=folder,
-            name=host.name,
-            read_only=read_only,
-            keepalive=KEEPALIVE,
-        )
+    opening = partial(
+        HostConnection.open,
+        where,
+        secrets,
+        runtime_dir=folder,
+        name=host.name,
+        read_only=read_only,
+        keepalive=keepalive,
     )
+    with await Turns.of_this_loop(Kind.REST).wait():
+        return await lane.run(opening)

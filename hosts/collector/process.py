@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import signal
+import socket
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, cast
@@ -15,6 +16,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error, close_old_connections
 
+from hosts.collector.crowd import MANY_HOSTS, Crowd, stay_on_one_cpu
 from hosts.collector.host import HostCollector
 from hosts.collector.inventory import GuestInventory, Outcome, StorageInventory
 from hosts.collector.lane import stuck_threads
@@ -48,7 +50,16 @@ class _Watched:
 
     collector: HostCollector
     task: asyncio.Task[None]
+    host: Host
+    """As it was read last."""
     setup: object
+
+    def is_set_up_as(self, host: Host) -> bool:
+        if self.host is not host:  # it was read again
+            if self.setup != _setup(host):
+                return False
+            self.host = host
+        return True
 
 
 class Collector:
@@ -62,7 +73,7 @@ class Collector:
         self._history = HistoryWriter()
         self._writer = Writer(inventory, self._hand_over)
         self._storage_writer = Writer(storage, self._hand_over, name="storage-writer", at_once=20)
-        self._services = Services(self._writer, self._storage_writer, self._publisher, self._history)
+        self._services = Services(self._writer, self._storage_writer, self._publisher, self._history, Crowd())
         self._hosts: dict[int, Host] = {}
         """Those that are enabled."""
         self._watched: dict[int, _Watched] = {}
@@ -71,6 +82,7 @@ class Collector:
         self._hosts_read = asyncio.Event()
         self._stop = asyncio.Event()
         self._status = 0
+        self._own_cpu: socket.socket | None = None
 
     async def run(self) -> int:
         eventloop.use_asyncio(self._loop)
@@ -143,6 +155,8 @@ class Collector:
         """Hold what is ours, and be done with what is not. Raises RedisError."""
         hosts = self._hosts  # others may be read while we wait
         tokens, share = await self._leases.renew(list(hosts))
+        if len(tokens) >= MANY_HOSTS and self._own_cpu is None:
+            self._own_cpu = stay_on_one_cpu()
         too_many = surplus(tokens, share)
         gone = [host_id for host_id in self._watched if host_id not in hosts]
         for host_id in too_many:
@@ -154,7 +168,7 @@ class Collector:
             watched = self._watched.get(host_id)
             if watched and watched.task.done():
                 log.error("%s: watching it ended. It begins anew.", host.name, exc_info=watched.task.exception())
-            if watched is None or watched.task.done() or watched.setup != _setup(host):
+            if watched is None or watched.task.done() or not watched.is_set_up_as(host):
                 self._end_watching(host_id)
                 self._begin_watching(host, token)
             else:
@@ -164,7 +178,7 @@ class Collector:
     def _begin_watching(self, host: Host, token: int) -> None:
         collector = HostCollector(host, Lease(host.pk, token), self._services)
         task = asyncio.create_task(_after(self._ending.get(host.pk), collector.run), name=f"host-{host.name}")
-        self._watched[host.pk] = _Watched(collector, task, _setup(host))
+        self._watched[host.pk] = _Watched(collector, task, host, _setup(host))
 
     def _end_watching(self, host_id: int) -> None:
         if watched := self._watched.pop(host_id, None):

@@ -5,21 +5,26 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 log = logging.getLogger(__name__)
 
 
 class Rhythm:
-    """`interval_s` is `wanted_s`, or twice as long as a round takes when that is more."""
+    """`interval_s` is `wanted_s`, or twice as long as a round takes when that is more.
 
-    def __init__(self, what: str, wanted_s: float) -> None:
+    `stretch` tells how many times longer it is while there is much else to do.
+    """
+
+    def __init__(self, what: str, wanted_s: float, stretch: Callable[[], float] = lambda: 1.0) -> None:
         self._what = what
         self._wanted_s = wanted_s
+        self._stretch = stretch
         self.interval_s = wanted_s
         self.due = time.monotonic()
         self._first = True
+        self._slowed = False
 
     @contextmanager
     def round(self) -> Iterator[None]:
@@ -32,8 +37,10 @@ class Rhythm:
 
     def done(self, took_s: float) -> None:
         """A round ended that kept the host busy for `took_s`."""
-        interval_s = max(self._wanted_s, 2 * took_s)
-        if (interval_s > self._wanted_s) != (self.interval_s > self._wanted_s):
+        wanted_s = self._wanted_s * self._stretch()
+        interval_s = max(wanted_s, 2 * took_s)
+        if (interval_s > wanted_s) != self._slowed:
+            self._slowed = not self._slowed
             log.info("%s: every %.3g s (a round takes %.2g s)", self._what, interval_s, took_s)
         self.interval_s = interval_s
         now = time.monotonic()

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeVar
+from itertools import repeat
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from hosts.collector.contention import Contention, busy_fractions
 from vmdash.live.messages import CellSample, GuestSample, HostSample, Pulse, Tick
@@ -27,14 +28,9 @@ from vmdash.virt.states import GuestStatus
 from vmdash.virt.stats import BalloonStats, GuestStats
 
 T = TypeVar("T")
+N = TypeVar("N", int, float)
 
-_TRAFFIC: tuple[tuple[Literal["rd", "wr", "rx", "tx"], str, str], ...] = (
-    ("rd", "block", "rd.bytes"),
-    ("wr", "block", "wr.bytes"),
-    ("rx", "net", "rx.bytes"),
-    ("tx", "net", "tx.bytes"),
-)
-"""Figures over all disks and cards, and the counters they are made of."""
+_TRAFFIC: tuple[Literal["rd", "wr", "rx", "tx"], ...] = ("rd", "wr", "rx", "tx")
 _WORST = 5
 _WORST_PERCENT = 1.0
 _RECORD_PLACES_S = 20
@@ -71,15 +67,42 @@ class Round:
     pulse: str
 
 
+class _Counters(NamedTuple):
+    """What rates are made of in the slow tier, over all disks and cards; or these rates. Nothing else of that tier is
+    kept, since there is much in it."""
+
+    rd: float | None
+    wr: float | None
+    rd_reqs: float | None
+    wr_reqs: float | None
+    rd_ns: float | None
+    wr_ns: float | None
+    rx: float | None
+    tx: float | None
+    rx_drop: float | None
+    tx_drop: float | None
+    swap_in: float | None
+    swap_out: float | None
+
+    @classmethod
+    def of(cls, told: GuestStats) -> _Counters:
+        disks = told.totals("block", ("rd.bytes", "wr.bytes", "rd.reqs", "wr.reqs", "rd.times", "wr.times"))
+        cards = told.totals("net", ("rx.bytes", "tx.bytes", "rx.drop", "tx.drop"))
+        return cls._make((*disks, *cards, told.raw.get("balloon.swap_in"), told.raw.get("balloon.swap_out")))
+
+
+_NO_COUNTERS = _Counters._make([None] * 12)
+
+
 @dataclass(slots=True)
 class _Figures:
-    """One guest: the newest reading of each tier with its time (monotonic), and the figures made of it."""
+    """One guest: what was read last in each tier, with its time (monotonic), and the figures made of it."""
 
     name: str
     sample: GuestSample
     fast: GuestStats | None = None
     fast_at: float = 0
-    slow: GuestStats | None = None
+    slow: _Counters = field(default_factory=lambda: _NO_COUNTERS)
     slow_at: float = 0
     rates: CpuRates | None = None
     places: dict[str, int | None] | None = None
@@ -176,7 +199,7 @@ class Sampler:
         samples = [guest.sample for guest in self._guests.values()]
         self._sums.guests, self._sums.vcpus = len(samples), sum(guest.vcpus for guest in self._guests.values())
         self._sums.read, self._sums.written, self._sums.received, self._sums.sent = (
-            _sum_of([sample[key] for sample in samples]) for key, _, _ in _TRAFFIC
+            _sum_of([sample[key] for sample in samples]) for key in _TRAFFIC
         )
 
     # Who takes what the guests lose
@@ -339,46 +362,34 @@ def _update_cpu(guest: _Figures, after: GuestStats, now: float) -> None:
 
 
 def _update_rest(guest: _Figures, after: GuestStats, now: float, at_ms: int) -> None:
-    before, elapsed_s = guest.slow, now - guest.slow_at
-    guest.slow, guest.slow_at = after, now
-    sample, balloon = guest.sample, after.balloon
-    sample["mem"] = _used_kib(balloon) if balloon else None
-    sample["rss"] = balloon.rss_kib if balloon else None
-    sample["slow_at"] = at_ms
-    _update_pressure(sample, before, after, elapsed_s)
-    for key, kind, counter in _TRAFFIC:
-        bytes_per_s = rates.rate(before.total(kind, counter), after.total(kind, counter), elapsed_s) if before else None
-        sample[key] = None if bytes_per_s is None else round(bytes_per_s)
+    counters, balloon = _Counters.of(after), after.balloon
+    rate = _Counters._make(map(rates.rate, guest.slow, counters, repeat(now - guest.slow_at)))
+    guest.slow, guest.slow_at = counters, now
+    requests, busy_ns = _sum_of((rate.rd_reqs, rate.wr_reqs)), _sum_of((rate.rd_ns, rate.wr_ns))
+    swap, drops = _sum_of((rate.swap_in, rate.swap_out)), _sum_of((rate.rx_drop, rate.tx_drop))
+    guest.sample |= {
+        "mem": _used_kib(balloon) if balloon else None,
+        "rss": balloon.rss_kib if balloon else None,
+        "rd": _rounded(rate.rd),
+        "wr": _rounded(rate.wr),
+        "rx": _rounded(rate.rx),
+        "tx": _rounded(rate.tx),
+        "swap": None if swap is None else round(swap * 1024),
+        "ops": None if requests is None else round(requests, 1),
+        "lat": round(busy_ns / requests / 1e6, 1) if requests and busy_ns is not None else None,
+        "drop": None if drops is None else round(drops, 1),
+        "slow_at": at_ms,
+    }
 
 
-def _update_pressure(sample: GuestSample, before: GuestStats | None, after: GuestStats, elapsed_s: float) -> None:
-    """What makes a guest slow besides its CPUs."""
-    sample["swap"] = sample["ops"] = sample["lat"] = sample["drop"] = None
-    if before is None:
-        return
-
-    def rate_of(*counters: Callable[[GuestStats], int | None]) -> float | None:
-        """Of all of them together; None where none is told."""
-        found = [rates.rate(counter(before), counter(after), elapsed_s) for counter in counters]
-        known = [rate for rate in found if rate is not None]
-        return sum(known) if known else None
-
-    def total(kind: str, counter: str) -> Callable[[GuestStats], int | None]:
-        return lambda one: one.total(kind, counter)
-
-    swap = rate_of(lambda one: one.raw.get("balloon.swap_in"), lambda one: one.raw.get("balloon.swap_out"))
-    requests = rate_of(total("block", "rd.reqs"), total("block", "wr.reqs"))
-    busy_ns = rate_of(total("block", "rd.times"), total("block", "wr.times"))
-    drops = rate_of(total("net", "rx.drop"), total("net", "tx.drop"))
-    sample["swap"] = None if swap is None else round(swap * 1024)
-    sample["ops"] = None if requests is None else round(requests, 1)
-    sample["lat"] = round(busy_ns / requests / 1e6, 1) if requests and busy_ns is not None else None
-    sample["drop"] = None if drops is None else round(drops, 1)
-
-
-def _sum_of(values: Sequence[int | None]) -> int | None:
+def _sum_of(values: Iterable[N | None]) -> N | None:
+    """None when none is known."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
+
+
+def _rounded(value: float | None) -> int | None:
+    return None if value is None else round(value)
 
 
 def _percent(share: float | None) -> float | None:

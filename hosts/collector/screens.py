@@ -45,10 +45,13 @@ class Screens:
     def duty(self) -> Duty:
         return Duty(lambda: min(self._due.values(), default=math.inf), self._step)
 
-    def watch(self, uuids: Set[str]) -> None:
-        """The guests that are watched now, of this host or others."""
+    def watch(self, uuids: Set[str]) -> bool:
+        """The guests that are watched now, of this host or others. Whether these are any others than before."""
         here = self._active() & uuids if uuids else frozenset()
+        if here == self._due.keys():
+            return False
         self._due = {uuid: self._due.get(uuid, 0) for uuid in here}
+        return True
 
     async def _step(self) -> None:
         uuid = min(self._due, key=self._due.__getitem__)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol
@@ -19,6 +21,7 @@ from django.utils import timezone
 
 from hosts.collector.actor import Actor
 from hosts.collector.agents import Agents
+from hosts.collector.crowd import Crowd
 from hosts.collector.duties import Duty
 from hosts.collector.facts import collect, read_host
 from hosts.collector.figures import Figures
@@ -30,6 +33,7 @@ from hosts.collector.rhythm import Rhythm
 from hosts.collector.sampling import History, Sampler
 from hosts.collector.screens import Screens
 from hosts.collector.survey import PoolHistory
+from hosts.collector.turns import Kind, Turn, Turns
 from hosts.collector.writer import HostSeen, Lease, Writer
 from hosts.models import Host
 from vmdash.virt import events
@@ -55,6 +59,7 @@ class Services:
     """For pools and volumes."""
     publisher: Publisher
     history: HostHistory
+    crowd: Crowd
 
 
 class Session:
@@ -75,14 +80,16 @@ class Session:
         self._lane = lane
         self._submit = partial(services.writer.submit, lease)
         self._wake = asyncio.Event()
+        self._turns: dict[Kind, Turn] = {}
+        """Those we asked for and have not had yet."""
         self._closed: CloseReason | None = None
         self.answered_at = timezone.now()
         self._subscription: events.Subscription | None = None
         self._actor = Actor(host, lane)
         self._agents = Agents(lane, self._actor, handle=self._running, report=self._report_agent)
-        self._watch = GuestWatch(host.name, connection, lane, self._submit, self._agents)
+        self._watch = GuestWatch(host, connection, lane, self._submit, self._agents, services.crowd)
         self._sampler = Sampler(connection, host.pk, services.history)
-        figures = Figures(host, lane, self._sampler, self._watch, services.publisher)
+        figures = Figures(host, lane, self._sampler, self._watch, services.publisher, services.crowd)
         self._screens = Screens(lane, self._actor, services.publisher, lambda: self._watch.active().keys())
         self._host_rhythm = Rhythm(f"{host.name}: host", settings.SWEEP_INTERVAL_S)
         self._host_reading: Iterator[dict[str, Any]] | None = None
@@ -90,9 +97,9 @@ class Session:
         self._host_columns: dict[str, Any] = {}
         states, full, sweep, definitions = self._watch.duties()
         tick, slow, blame, places = figures.duties()
-        of_host = Duty(lambda: 0 if self._host_reading else self._host_rhythm.due, self._read_host)
+        of_host = Duty(lambda: 0 if self._host_reading else self._host_rhythm.due, self._read_host, turns=Kind.REST)
         screens, agents = self._screens.duty(), self._agents.duty()
-        self._duties = (states, tick, full, blame, slow, places, sweep, of_host, definitions, screens, agents)
+        self._duties = (states, tick, full, blame, slow, sweep, of_host, definitions, places, screens, agents)
 
     # Called on the event loop's thread
 
@@ -119,26 +126,26 @@ class Session:
 
     def watch_screens(self, uuids: Set[str]) -> None:
         """The guests whose pages are open."""
-        self._screens.watch(uuids)
-        self._wake.set()
+        if self._screens.watch(uuids):
+            self._wake.set()
 
     # The work
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Calls `ready` once the host has told what guests it has, and before that is handed over."""
         self._subscription = await self._lane.run(self._subscribe)
-        first = await self._watch.begin_sweep()
+        with await Turns.of_this_loop(Kind.REST).wait():
+            first = await self._watch.begin_sweep()
         ready()
         self._watch.take(first)
-        while self._closed is None:
-            self._wake.clear()
-            now = time.monotonic()
-            for duty in self._duties:
-                if duty.due() <= now:
-                    await self._do(duty)
-                    break
-            else:
-                await self._wait(min(duty.due() for duty in self._duties))
+        try:
+            while self._closed is None:
+                self._wake.clear()
+                now = time.monotonic()
+                if not await self._do_next(now):
+                    await self._wait(min((due for duty in self._duties if (due := duty.due()) > now), default=math.inf))
+        finally:
+            self._give_back([*self._turns])
         raise ConnectionLost.because("watch the guests", self._host.name, detail=f"It was closed: {self._closed}.")
 
     def close(self) -> None:
@@ -153,16 +160,40 @@ class Session:
         self._connection.on_close(self.on_close)
         return events.subscribe(self._connection, self.on_event)
 
-    async def _do(self, duty: Duty) -> None:
+    async def _do_next(self, now: float) -> bool:
+        """A step of the most urgent duty that is due. False: there is none, or it is not our turn."""
+        for duty in self._duties:
+            if duty.due() <= now and (turn := self._turn(duty.turns)):
+                await self._do(duty, turn)
+                return True
+        self._give_back([kind for kind, turn in self._turns.items() if turn.has_come])  # what for, is not due any more
+        return False
+
+    def _turn(self, kind: Kind | None) -> AbstractContextManager[None] | None:
+        """None when it is not ours yet; once it is, we are woken."""
+        if kind is None:
+            return nullcontext()
+        turn = self._turns.pop(kind, None) or Turns.of_this_loop(kind).ask(self._wake.set)
+        if turn.has_come:
+            return turn
+        self._turns[kind] = turn
+        return None
+
+    def _give_back(self, kinds: Iterable[Kind]) -> None:
+        for kind in kinds:
+            self._turns.pop(kind).end()
+
+    async def _do(self, duty: Duty, turn: AbstractContextManager[None]) -> None:
         try:
-            await duty.step()
+            with turn:
+                await duty.step()
         except CallError as error:  # about one guest or one function; the connection is as good as before
             log.warning("%s: %s %s", self._host.name, error, error.detail)
         self.answered_at = timezone.now()
 
     async def _wait(self, until: float) -> None:
         try:
-            async with asyncio.timeout(until - time.monotonic()):
+            async with asyncio.timeout(until - time.monotonic() if until < math.inf else None):
                 await self._wake.wait()
         except TimeoutError:
             pass

@@ -21,8 +21,9 @@ from django.utils import timezone
 from hosts.collector.facts import pool_columns
 from hosts.collector.inventory import PoolSeen, PoolsSwept, StorageSilent
 from hosts.collector.lane import Lane
-from hosts.collector.opening import open_connection
+from hosts.collector.opening import KEEPALIVE_SURVEY, open_connection
 from hosts.collector.rhythm import Rhythm
+from hosts.collector.turns import Kind, Turns
 from hosts.collector.writer import HostSeen, Lease, Writer
 from hosts.models import Host
 from vmdash.exceptions import VmdashError
@@ -92,7 +93,7 @@ class Survey:
             lane = Lane(f"{self._host.name}-storage", DEADLINE_S)
             opened: list[HostConnection] = []
             try:
-                opened.append(await open_connection(self._host, lane, read_only=True))
+                opened.append(await open_connection(self._host, lane, read_only=True, keepalive=KEEPALIVE_SURVEY))
                 self.request("")
                 await self._watch(opened[0], lane)
             except HostHung as error:
@@ -143,9 +144,10 @@ class Survey:
         at = timezone.now()
         found: list[tuple[Pool, PoolFacts | None]] = []
         with self._rhythm.round():
-            reading, finished = _pools(connection), False
+            reading, finished, turns = _pools(connection), False, Turns.of_this_loop(Kind.REST)
             while not finished:
-                some, finished = await lane.some(reading)
+                with await turns.wait():
+                    some, finished = await lane.some(reading)
                 found += some
         present = {facts.uuid: facts for _, facts in found if facts}
         for facts in present.values():
@@ -174,9 +176,10 @@ class Survey:
         self._due[facts.uuid] = began + settings.STORAGE_INTERVAL_S * random.uniform(0.8, 1)  # noqa: S311
         volumes: list[VolumeDefinition] = []
         try:
-            reading, finished = _volumes(pool), False
+            reading, finished, turns = _volumes(pool), False, Turns.of_this_loop(Kind.REST)
             while not finished:
-                some, finished = await lane.some(reading)
+                with await turns.wait():
+                    some, finished = await lane.some(reading)
                 volumes += some
             facts = self._facts[facts.uuid] = await lane.run(pool.facts)
         except CallError as error:

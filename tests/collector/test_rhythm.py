@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+from hosts.collector.crowd import COMFORTABLE, Crowd
 from hosts.collector.rhythm import Rhythm
 
 
@@ -65,3 +66,19 @@ def test_it_can_be_made_due() -> None:
     rhythm.now()
 
     assert rhythm.due <= time.monotonic()
+
+
+def test_what_can_wait_comes_less_often_the_more_guests_there_are() -> None:
+    crowd = Crowd()
+    rhythm = Rhythm("definitions", 100, crowd.stretch)
+    crowd.note(1, COMFORTABLE)
+    rhythm.done(0)
+    assert rhythm.interval_s == 100
+
+    crowd.note(2, 2 * COMFORTABLE)
+    rhythm.done(0)
+    assert rhythm.interval_s == 300
+
+    crowd.leave(2)
+    rhythm.done(0)
+    assert rhythm.interval_s == 100

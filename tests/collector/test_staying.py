@@ -13,6 +13,7 @@ from pytest_django import Settings
 
 from hosts.collector import host as host_module
 from hosts.collector import process
+from hosts.collector.crowd import Crowd
 from hosts.collector.host import HostCollector
 from hosts.collector.inventory import GuestInventory
 from hosts.collector.process import Collector
@@ -47,7 +48,7 @@ async def attempts_of(attempts: Attempts, wanted: int, monkeypatch: pytest.Monke
     """Watch a host until `wanted` attempts to connect were made; no pauses in between."""
     monkeypatch.setattr(host_module, "PAUSE_S", 0.0)
     monkeypatch.setattr(host_module, "open_connection", attempts)
-    services = Services(Mock(), Mock(), Mock(), Mock())
+    services = Services(Mock(), Mock(), Mock(), Mock(), Crowd())
     task = asyncio.create_task(HostCollector(HostFactory.build(pk=1), Lease(1, 1), services).run())
 
     async def enough() -> bool:

@@ -11,9 +11,11 @@ import pytest
 from pytest_django import Settings
 
 from hosts.collector.agents import Agents
+from hosts.collector.crowd import Crowd
 from hosts.collector.guests import GuestWatch
 from hosts.collector.inventory import GuestSeen, HostSwept, Observation
 from hosts.collector.lane import Lane
+from hosts.models import Host
 from tests.collector.seen import facts
 from vmdash.virt.connection import HostConnection
 from vmdash.virt.errors import HypervisorError
@@ -33,7 +35,7 @@ async def watch_of() -> AsyncIterator[MakeWatch]:
     def make(inventory: Callable[[], Iterator[GuestFacts | UnreadGuest]]) -> tuple[GuestWatch, Told]:
         told: Told = []
         connection = Mock(spec=HostConnection, inventory=inventory)
-        return GuestWatch("kvm1", connection, lane, told.append, Mock(spec=Agents)), told
+        return GuestWatch(Host(pk=1, name="kvm1"), connection, lane, told.append, Mock(spec=Agents), Crowd()), told
 
     yield make
     await lane.finish(lambda: None)

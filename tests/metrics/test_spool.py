@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -56,7 +57,7 @@ def measure(writer: HistoryWriter, number: int) -> None:
 
 def hosts(rows: list[str]) -> list[int]:
     """By their numbers, in the order of the rows, the coarse copies left out."""
-    return [int(row.partition("kvm")[2].partition('"')[0]) for row in rows if not row.startswith(PREFIX)]
+    return [int(re.findall(r"kvm(\d+)", row)[0]) for row in rows if not row.startswith(PREFIX)]
 
 
 async def true(check: object) -> None:

@@ -22,8 +22,9 @@ from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.pool import PoolFacts, PoolState
 from vmdash.virt.stats import GuestStats
 
-CPU = GuestStats("u-1", 'web "1"', {"cpu.time": 1_500_000_000, "vcpu.current": 1, "vcpu.maximum": 0})
-REST = GuestStats("u-1", 'web "1"', {})
+NAME = r'web "1", a=\b'
+CPU = GuestStats("u-1", NAME, {"cpu.time": 1_500_000_000, "vcpu.current": 1, "vcpu.maximum": 0})
+REST = GuestStats("u-1", NAME, {})
 
 
 @asynccontextmanager
@@ -62,7 +63,7 @@ async def test_counters_arrive_under_the_exporters_names(victoria_metrics: str, 
     assert labels == {
         "__name__": "libvirt_domain_info_cpu_time_seconds_total",
         "host": "one",
-        "domain": 'web "1"',
+        "domain": NAME,
         "uuid": "u-1",
     }
     assert seconds == 1.5

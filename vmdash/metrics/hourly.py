@@ -12,7 +12,6 @@ import httpx
 from django.conf import settings
 
 from vmdash.exceptions import Unavailable
-from vmdash.metrics.lines import escape
 from vmdash.metrics.query import values_at
 
 HOUR_S = 3600
@@ -72,9 +71,13 @@ def record_hour(end_s: int, more: Iterable[str] = ()) -> int:
 
 
 def line(name: str, labels: Mapping[str, str], value: float, at_s: int) -> str:
-    """One value as the store takes it."""
-    told = ",".join(f'{label}="{escape(text)}"' for label, text in labels.items())
+    """One value in Prometheus' text format: these series have one each."""
+    told = ",".join(f'{label}="{_escape(text)}"' for label, text in labels.items())
     return f"{name}{{{told}}} {value:.12g} {at_s * 1000}"
+
+
+def _escape(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
 def _store(lines: Iterable[str]) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from vmdash.metrics.lines import escape
+from vmdash.metrics.lines import rows
 from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.pool import PoolFacts
 from vmdash.virt.stats import GuestStats
@@ -43,14 +43,14 @@ def sum_lines(host: str, at_ms: int, sums: HostSums) -> list[str]:
         "network_receive_bytes_per_second": sums.received,
         "network_transmit_bytes_per_second": sums.sent,
     }
-    return list(_lines("vmdash_host", {"host": host}, values, at_ms))
+    return rows("vmdash_host", {"host": host}, values, at_ms)
 
 
 def cell_lines(host: str, at_ms: int, cells: Iterable[MemoryUse]) -> list[str]:
     return [
         line
         for cell in cells
-        for line in _lines(
+        for line in rows(
             "libvirt_node_cell",
             {"host": host, "cell": str(cell.number)},
             {"memory_total_bytes": cell.total_kib * 1024, "memory_free_bytes": cell.free_kib * 1024},
@@ -65,7 +65,7 @@ def cell_cpu_lines(host: str, at_ms: int, cells: Iterable[CpuTimes]) -> list[str
         line
         for cell in cells
         for mode in ("user", "system", "idle", "iowait")
-        for line in _lines(
+        for line in rows(
             "libvirt_node_cell",
             {"host": host, "cell": str(cell.number), "mode": mode},
             {"cpu_seconds_total": getattr(cell, f"{mode}_ns") / 1e9},
@@ -79,7 +79,7 @@ def placed_lines(host: str, at_ms: int, guest: GuestStats, cells: Mapping[int, i
     return [
         line
         for cell, vcpus in cells.items()
-        for line in _lines(
+        for line in rows(
             "vmdash_domain",
             {"host": host, "domain": guest.name, "uuid": guest.uuid, "cell": str(cell)},
             {"cell_vcpus": vcpus},
@@ -96,11 +96,4 @@ def pool_lines(host: str, at_ms: int, pool: PoolFacts) -> list[str]:
         "available_bytes": pool.available_bytes,
     }
     labels = {"host": host, "pool": pool.name, "uuid": pool.uuid}
-    return list(_lines("libvirt_pool_info", labels, values, at_ms)) if pool.capacity_bytes else []
-
-
-def _lines(prefix: str, labels: Mapping[str, str], values: Mapping[str, float | None], at_ms: int) -> Iterable[str]:
-    told = ",".join(f'{label}="{escape(text)}"' for label, text in labels.items())
-    for name, value in values.items():
-        if value is not None:
-            yield f"{prefix}_{name}{{{told}}} {value:.12g} {at_ms}"
+    return rows("libvirt_pool_info", labels, values, at_ms) if pool.capacity_bytes else []

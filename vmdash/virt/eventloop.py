@@ -1,7 +1,7 @@
 """libvirt's event loop: exactly one per process, registered before the first connection is opened.
 
 Keepalive, the close callback, events and non-blocking streams all need it. A process that runs asyncio shares its loop
-(``use_asyncio``; six times cheaper than libvirt's own at 1,000 hosts); any other one gives libvirt's own loop a thread
+(``use_asyncio``; far cheaper than libvirt's own at 1,000 hosts); any other one gives libvirt's own loop a thread
 (``start_thread``). libvirt cannot change or drop a loop once registered, and a forked child inherits the registration
 but not the thread: register after the fork.
 """
@@ -11,10 +11,10 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from typing import Any
 
 import libvirt
-import libvirtaio
+
+from vmdash.virt.asyncio_loop import AsyncioLoop
 
 _lock = threading.Lock()
 _registered_by: int | None = None
@@ -24,7 +24,7 @@ def use_asyncio(loop: asyncio.AbstractEventLoop) -> None:
     """Make ``loop`` libvirt's event loop, unless this process has one. Callbacks run on the thread that runs it."""
     with _lock:
         if _claim():
-            _AsyncioImplementation(loop).register()
+            AsyncioLoop(loop).register()
 
 
 def start_thread() -> None:
@@ -54,49 +54,3 @@ def _claim() -> bool:
 def _run_default() -> None:
     while True:
         libvirt.virEventRunDefaultImpl()
-
-
-class _AsyncioImplementation(libvirtaio.virEventAsyncIOImpl):  # type: ignore[misc]  # libvirtaio is untyped
-    """libvirtaio made safe for calls from other threads.
-
-    libvirt changes timers from whichever thread opens or uses a connection, but libvirtaio touches asyncio as if that
-    were the loop's own thread: the loop is not woken, so a keepalive timer starts whenever something else happens to
-    wake it. File descriptors are left as they are: epoll takes changes from any thread, and libvirt relies on a handle
-    being gone when the removal returns, because it closes the descriptor next.
-    """
-
-    def _add_timeout(self, timeout: int, cb: Any, opaque: Any) -> int:
-        timer = _Timer(self, cb, opaque)
-        self.callbacks[timer.iden] = timer
-        timer.update(timeout=timeout)
-        self._pending_inc()
-        return int(timer.iden)
-
-    def schedule_ff_callback(self, iden: int, opaque: Any) -> None:
-        self.loop.call_soon_threadsafe(super().schedule_ff_callback, iden, opaque)
-
-
-class _Timer(libvirtaio.TimeoutCallback):  # type: ignore[misc]
-    """A repeating libvirt timer: ``timeout`` in milliseconds, negative while off."""
-
-    def __init__(self, impl: _AsyncioImplementation, cb: Any, opaque: Any) -> None:
-        super().__init__(impl, cb, opaque)
-        self._handle: asyncio.TimerHandle | None = None
-
-    def update(self, timeout: int) -> None:
-        self.impl.loop.call_soon_threadsafe(self._arm, timeout)
-
-    def close(self) -> None:
-        self.update(timeout=-1)
-        super().close()
-
-    def _arm(self, timeout: int) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
-        if timeout >= 0:
-            self._handle = self.impl.loop.call_later(timeout / 1000, self._fire, timeout)
-
-    def _fire(self, timeout: int) -> None:
-        self._handle = self.impl.loop.call_later(timeout / 1000, self._fire, timeout)
-        self.cb(self.iden, self.opaque)

@@ -160,10 +160,13 @@ class Guest:
 
     def vcpus(self) -> list[VcpuPlacement]:
         """Which host CPU each vCPU is on (``virDomainGetVcpus``). Empty while it is off."""
-        with self._translate("read the vCPUs of"):
-            if not self.raw.isActive():
+        try:
+            with self._translate("read the vCPUs of"):
+                placed, _ = self.raw.vcpus()
+        except _STATE_ERRORS:
+            if not self.is_active():
                 return []
-            placed, _ = self.raw.vcpus()
+            raise
         return [VcpuPlacement(n, state == 1, ns, None if cpu < 0 else cpu) for n, state, ns, cpu in placed]
 
     def job(self) -> JobInfo | None:

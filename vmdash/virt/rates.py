@@ -7,7 +7,7 @@ negative one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:  # only the shapes: this module must load without libvirt
     from vmdash.virt.stats import BlockStats, GuestStats, InterfaceStats
@@ -15,8 +15,7 @@ if TYPE_CHECKING:  # only the shapes: this module must load without libvirt
 _NS = 1_000_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class VcpuRates:
+class VcpuRates(NamedTuple):
     """Fractions of the interval, 0 to 1.
 
     ``steal``: it could have run but had no CPU; None where the host does not tell.
@@ -27,8 +26,7 @@ class VcpuRates:
     steal: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class CpuRates:
+class CpuRates(NamedTuple):
     """``cores_used`` in CPUs (2.0: two of the host's CPUs busy for it); ``steal_…`` as fractions of one vCPU's time.
 
     ``steal_cores`` is the sum over the vCPUs, in CPUs. Steal is None where no vCPU tells it.
@@ -65,17 +63,18 @@ class InterfaceRates:
     tx_drops: float | None
 
 
-def rate(before: int | None, after: int | None, elapsed_s: float) -> float | None:
+def rate(before: float | None, after: float | None, elapsed_s: float) -> float | None:
     """Counts per second; None without both readings, without time between them, or when the counter began anew."""
     if before is None or after is None or after < before or elapsed_s <= 0:
         return None
     return (after - before) / elapsed_s
 
 
-def fraction(before_ns: int | None, after_ns: int | None, elapsed_s: float) -> float | None:
-    """The share of the interval a clock in ns ran, at most 1: the two clocks are read at slightly different moments."""
-    ns_per_s = rate(before_ns, after_ns, elapsed_s)
-    return None if ns_per_s is None else min(ns_per_s / _NS, 1.0)
+def _share(before_ns: int | None, after_ns: int | None, elapsed_ns: float) -> float | None:
+    """The share of the interval a clock ran, at most 1: the two clocks are read at slightly different moments."""
+    if before_ns is None or after_ns is None or after_ns < before_ns:
+        return None
+    return min((after_ns - before_ns) / elapsed_ns, 1.0)
 
 
 def cpu(before: GuestStats, after: GuestStats, elapsed_s: float) -> CpuRates | None:
@@ -83,24 +82,18 @@ def cpu(before: GuestStats, after: GuestStats, elapsed_s: float) -> CpuRates | N
     used = rate(before.cpu_time_ns, after.cpu_time_ns, elapsed_s)
     if used is None:
         return None
-    earlier = {vcpu.number: vcpu for vcpu in before.vcpus}
-    vcpus = tuple(
-        VcpuRates(
-            vcpu.number,
-            fraction(earlier[vcpu.number].time_ns, vcpu.time_ns, elapsed_s),
-            fraction(earlier[vcpu.number].delay_ns, vcpu.delay_ns, elapsed_s),
-        )
-        for vcpu in after.vcpus
-        if vcpu.number in earlier
-    )
-    steals = [vcpu.steal for vcpu in vcpus if vcpu.steal is not None]
-    return CpuRates(
-        cores_used=used / _NS,
-        steal_mean=sum(steals) / len(steals) if steals else None,
-        steal_worst=max(steals, default=None),
-        steal_cores=sum(steals) if steals else None,
-        vcpus=vcpus,
-    )
+    earlier, elapsed_ns = {vcpu.number: vcpu for vcpu in before.vcpus}, elapsed_s * _NS
+    vcpus, steals = [], []
+    for vcpu in after.vcpus:
+        if then := earlier.get(vcpu.number):
+            steal = _share(then.delay_ns, vcpu.delay_ns, elapsed_ns)
+            vcpus.append(VcpuRates(vcpu.number, _share(then.time_ns, vcpu.time_ns, elapsed_ns), steal))
+            if steal is not None:
+                steals.append(steal)
+    if not steals:
+        return CpuRates(used / _NS, None, None, None, tuple(vcpus))
+    total = sum(steals)
+    return CpuRates(used / _NS, total / len(steals), max(steals), total, tuple(vcpus))
 
 
 def block(before: BlockStats, after: BlockStats, elapsed_s: float) -> BlockRates:

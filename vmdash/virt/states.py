@@ -32,9 +32,10 @@ class GuestState(StrEnum):
     @property
     def is_active(self) -> bool:
         """Whether the hypervisor holds a process (or domain) for it, so that it uses memory."""
-        return self not in (GuestState.NOSTATE, GuestState.SHUT_OFF, GuestState.CRASHED)
+        return self not in _INACTIVE
 
 
+_INACTIVE = frozenset({GuestState.NOSTATE, GuestState.SHUT_OFF, GuestState.CRASHED})
 _WORDS = {
     GuestState.NOSTATE: "no state",
     GuestState.RUNNING: "running",

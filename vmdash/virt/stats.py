@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 
 import libvirt
 
+from vmdash.virt import records
 from vmdash.virt.connection import HostConnection
 from vmdash.virt.guest import Guest
+from vmdash.virt.records import Record
 from vmdash.virt.states import GuestStatus
 from vmdash.virt.translation import is_unsupported, translate
 
@@ -29,8 +32,7 @@ _FLAGS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class VcpuStats:
+class VcpuStats(NamedTuple):
     """``delay_ns`` (libvirt ≥ 7.2): runnable, but waiting for a CPU, which the guest sees as steal.
 
     ``wait_ns``: waiting for I/O.
@@ -44,8 +46,7 @@ class VcpuStats:
     halted: bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class BalloonStats:
+class BalloonStats(NamedTuple):
     """Memory in KiB. ``rss_kib``: what the host holds for it; ``unused`` and ``available``: as the guest sees it."""
 
     current_kib: int | None
@@ -164,22 +165,22 @@ class GuestStats:
     def interfaces(self) -> tuple[InterfaceStats, ...]:
         return tuple(self._interface(f"net.{n}.") for n in range(self.raw.get("net.count", 0)))
 
-    def total(self, kind: str, counter: str) -> int | None:
-        """A counter summed over all devices of a kind, such as "block" and "rd.bytes"; None when no device tells it."""
+    def totals(self, kind: str, counters: tuple[str, ...]) -> list[int | None]:
+        """Counters, each summed over all devices of a kind, such as "block" and ("rd.bytes",); None of what no device
+        tells."""
         get = self.raw.get
-        told = [get(f"{kind}.{n}.{counter}") for n in range(get(f"{kind}.count", 0))]
-        known = [value for value in told if value is not None]
-        return sum(known) if known else None
+        found: list[int | None] = []
+        for keys in _device_keys(kind, counters, get(f"{kind}.count", 0)):
+            known = [value for value in map(get, keys) if value is not None]
+            found.append(sum(known) if known else None)
+        return found
 
     def _read_vcpus(self) -> Iterator[VcpuStats]:
         get = self.raw.get
         for n in range(self.raw.get("vcpu.maximum", 0)):  # numbers may have gaps: vCPUs can be unplugged
-            at = f"vcpu.{n}."
-            state = get(at + "state")
+            state, time_ns, delay_ns, wait_ns, halted = map(get, _vcpu_keys(n))
             if state is not None:
-                yield VcpuStats(
-                    n, state, get(at + "time"), get(at + "delay"), get(at + "wait"), get(at + "halted")
-                )  # fmt: skip
+                yield VcpuStats(n, state, time_ns, delay_ns, wait_ns, halted)
 
     def _block(self, at: str) -> BlockStats:
         get = self.raw.get
@@ -214,6 +215,16 @@ class GuestStats:
         )
 
 
+@cache  # these names are wanted thousands of times a second
+def _vcpu_keys(number: int) -> tuple[str, ...]:
+    return tuple(f"vcpu.{number}.{counter}" for counter in ("state", "time", "delay", "wait", "halted"))
+
+
+@cache
+def _device_keys(kind: str, counters: tuple[str, ...], count: int) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(f"{kind}.{n}.{counter}" for n in range(count)) for counter in counters)
+
+
 def fast(connection: HostConnection) -> list[GuestStats]:
     """State, CPU and vCPUs of every active guest. Raises CallUnsupported where the driver has no statistics."""
     return _read(connection, FAST_GROUPS)
@@ -233,25 +244,23 @@ def _read(
 ) -> list[GuestStats]:
     with translate("read the guests' statistics", connection.name):
         flags = connection.features.stats_flags
-        records = _probe(connection, groups, domains) if flags is None else _call(connection, groups, domains, flags)
-    return [GuestStats(domain.UUIDString(), domain.name(), values) for domain, values in records]
+        found = _probe(connection, groups, domains) if flags is None else _call(connection, groups, domains, flags)
+    return [GuestStats(*record) for record in found]
 
 
 def _call(
     connection: HostConnection, groups: int, domains: Sequence[libvirt.virDomain] | None, flags: int
-) -> list[tuple[libvirt.virDomain, dict[str, Any]]]:
+) -> list[Record]:
     if domains is None:
-        return list(connection.raw.getAllDomainStats(groups, flags))
-    return list(connection.raw.domainListGetStats(list(domains), groups, flags)) if domains else []
+        return records.of_all(connection.raw, groups, flags)
+    return records.of_some(connection.raw, domains, groups, flags) if domains else []
 
 
-def _probe(
-    connection: HostConnection, groups: int, domains: Sequence[libvirt.virDomain] | None
-) -> list[tuple[libvirt.virDomain, dict[str, Any]]]:
+def _probe(connection: HostConnection, groups: int, domains: Sequence[libvirt.virDomain] | None) -> list[Record]:
     """The first call on a connection: find out which flags it takes, and remember."""
     for flags in _FLAGS:
         try:
-            records = _call(connection, groups, domains, flags)
+            found = _call(connection, groups, domains, flags)
         except libvirt.libvirtError as error:
             if flags == _FLAGS[-1] or not (
                 is_unsupported(error) or error.get_error_code() == libvirt.VIR_ERR_INVALID_ARG
@@ -259,5 +268,5 @@ def _probe(
                 raise
         else:
             connection.features.stats_flags = flags
-            return records
+            return found
     raise AssertionError("unreachable")

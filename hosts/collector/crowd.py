@@ -1,0 +1,61 @@
+"""How many guests one collector watches, and so how often it does what can wait.
+
+States, figures and events come at the same pace whatever the number. What is read again only in case an event was
+missed, or to be drawn on a page, takes one or several calls for each guest: with many guests it comes less often.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+from contextlib import suppress
+from pathlib import Path
+
+COMFORTABLE = 10_000
+"""Up to so many guests everything comes as often as the settings say; with twice as many, half as often."""
+
+
+class Crowd:
+    """Shared by all hosts of a collector. `note` and `leave` may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._guests: dict[int, int] = {}
+
+    def note(self, host_id: int, guests: int) -> None:
+        """How many guests a host has."""
+        self._guests[host_id] = guests
+
+    def leave(self, host_id: int) -> None:
+        """The host is not watched for now."""
+        self._guests.pop(host_id, None)
+
+    def stretch(self) -> float:
+        """How many times longer than usual intervals are; at least 1."""
+        return max(1.0, sum([*self._guests.values()]) / COMFORTABLE)
+
+
+MANY_HOSTS = 100
+
+
+def stay_on_one_cpu() -> socket.socket | None:
+    """Have all threads of this process share a CPU, one that no other collector took; keep what is returned.
+
+    Only one thread at a time can run Python. With hundreds of them, most of the work would be to wake the next one on
+    another CPU; on one, they are switched a third as often. None: there is nothing to choose, or all are taken.
+    """
+    cpus = [*os.sched_getaffinity(0)]
+    if len(cpus) < 2:
+        return None
+    for cpu in random.sample(cpus, len(cpus)):
+        taken = socket.socket(socket.AF_UNIX)
+        try:
+            taken.bind(f"\0vmdash-collector-on-cpu-{cpu}")
+        except OSError:
+            taken.close()
+            continue
+        for thread in Path("/proc/self/task").iterdir():
+            with suppress(ProcessLookupError):  # it has just ended
+                os.sched_setaffinity(int(thread.name), {cpu})
+        return taken
+    return None
