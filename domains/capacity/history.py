@@ -17,7 +17,8 @@ from domains.models import ACTIVE_STATES, Domain
 from hosts.models import Host
 from storage.models import Pool
 from vmdash.exceptions import Unavailable
-from vmdash.metrics.hourly import HOUR_S, line, record_hour
+from vmdash.metrics.exposition import line
+from vmdash.metrics.hourly import HOUR_S, record_hour
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,7 @@ def _inventory_lines(at_s: int) -> list[str]:
     active = Domain.objects.present().filter(state__in=ACTIVE_STATES, host__in=names)
     given = dict(active.order_by().values_list("host").annotate(kib=Sum("max_memory_kib")).values_list("host", "kib"))
     lines = [
-        line("host:memory_given_bytes:last", {"host": name}, given.get(pk, 0) * 1024, at_s)
+        line("host:memory_given_bytes:last", {"host": name}, given.get(pk, 0) * 1024, at_s * 1000)
         for pk, name in names.items()
     ]
     fresh = timezone.now() - timedelta(hours=2)
@@ -102,7 +103,7 @@ def _inventory_lines(at_s: int) -> list[str]:
             "pool:taken_bytes:last",
             {"pool": pool_key(names[pool.host_id], pool.name)},
             taken_bytes(pool),
-            at_s,
+            at_s * 1000,
         )
         for pool in pools
     ]

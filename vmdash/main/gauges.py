@@ -7,72 +7,69 @@ Written every 15 s by the scheduler, since vmalert reads the store and nothing e
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 
-import httpx
 from cryptography import x509
-from django.conf import settings
 from django.utils import timezone
 
 from domains.models import Domain
 from hosts.models import Host
 from storage.models import Pool
-from vmdash.exceptions import Unavailable
 from vmdash.jobs.models import Job
-from vmdash.metrics.lines import escape
+from vmdash.metrics.exposition import line, store
 
 FAILED_FOR = timedelta(minutes=30)
 """So long a failed job is worth an alert."""
 MOST_FAILED = 100
-TIMEOUT_S = 10
+Figure = tuple[str, Mapping[str, object], float]
+"""Name, labels, value."""
 
 
 def write() -> int:
     """Returns how many figures were written. Raises Unavailable: the store does not take them."""
     at_ms = int(time.time() * 1000)
-    lines = [f"{line} {at_ms}" for line in (*_hosts(), *_pools(), *_guests(), *_jobs(), *_certificates())]
+    lines = [line(name, labels, value, at_ms) for name, labels, value in _figures()]
     if lines:
-        content = "\n".join([*lines, ""]).encode()
-        try:
-            answer = httpx.post(f"{settings.TSDB_URL}/api/v1/import/prometheus", content=content, timeout=TIMEOUT_S)
-            answer.raise_for_status()
-        except httpx.HTTPError as error:
-            raise Unavailable("The history store does not take figures.", detail=str(error)) from error
+        store(lines)
     return len(lines)
 
 
-def _line(name: str, value: float, **labels: object) -> str:
-    told = ",".join(f'{key}="{escape(str(text))}"' for key, text in labels.items())
-    return f"{name}{{{told}}} {value:.12g}"
+def _figures() -> Iterator[Figure]:
+    for found in (_hosts(), _pools(), _guests(), _jobs(), _certificates()):
+        yield from found
 
 
-def _hosts() -> Iterator[str]:
+def _figure(name: str, value: float, **labels: object) -> Figure:
+    return name, labels, value
+
+
+def _hosts() -> Iterator[Figure]:
     """Those that are enabled and were connected to before: one that is new is somebody's work in progress."""
     for name, state in Host.objects.filter(enabled=True).exclude(state=Host.State.NEW).values_list("name", "state"):
-        yield _line("vmdash_host_up", state == Host.State.UP, host=name)
+        yield _figure("vmdash_host_up", state == Host.State.UP, host=name)
 
 
-def _pools() -> Iterator[str]:
+def _pools() -> Iterator[Figure]:
     found = Pool.objects.filter(state=Pool.State.RUNNING, capacity_bytes__gt=0, host__enabled=True)
     for host, name, capacity, available in found.values_list("host__name", "name", "capacity_bytes", "available_bytes"):
-        yield _line("vmdash_pool_used_ratio", 1 - min(available, capacity) / capacity, host=host, pool=name)
+        yield _figure("vmdash_pool_used_ratio", 1 - min(available, capacity) / capacity, host=host, pool=name)
 
 
-def _guests() -> Iterator[str]:
+def _guests() -> Iterator[Figure]:
     for uuid, name in Domain.objects.present().filter(split_brain=True).values_list("pk", "name"):
-        yield _line("vmdash_domain_split_brain", 1, domain=name, uuid=uuid)
+        yield _figure("vmdash_domain_split_brain", 1, domain=name, uuid=uuid)
 
 
-def _jobs() -> Iterator[str]:
+def _jobs() -> Iterator[Figure]:
     """Those that are no part of another one, which would fail along."""
     since = timezone.now() - FAILED_FOR
     failed = Job.objects.filter(state=Job.State.FAILED, finished_at__gt=since, parent=None).order_by("-finished_at")
     for pk, kind, label, host in failed.values_list("pk", "kind", "label", "host_name")[:MOST_FAILED]:
-        yield _line("vmdash_job_failed", 1, job_id=pk, kind=kind, label=label, host=host)
+        yield _figure("vmdash_job_failed", 1, job_id=pk, kind=kind, label=label, host=host)
 
 
-def _certificates() -> Iterator[str]:
+def _certificates() -> Iterator[Figure]:
     """Of hosts, and those that we show them."""
     for host in Host.objects.filter(enabled=True).select_related("credential"):
         credential = host.credential
@@ -82,7 +79,7 @@ def _certificates() -> Iterator[str]:
             (f"The authority that {host.name} is checked by", credential.ca_certificate if credential else ""),
         ):
             if (expires := _expires(pem)) is not None:
-                yield _line("vmdash_certificate_expires_timestamp_seconds", expires, host=host.name, what=what)
+                yield _figure("vmdash_certificate_expires_timestamp_seconds", expires, host=host.name, what=what)
 
 
 def _expires(pem: str) -> float | None:

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import httpx
-from django.conf import settings
-
-from vmdash.exceptions import Unavailable
+from vmdash.metrics.exposition import line, store
 from vmdash.metrics.query import values_at
 
 HOUR_S = 3600
@@ -59,34 +56,12 @@ def record_hour(end_s: int, more: Iterable[str] = ()) -> int:
     """
     known = values_at("count(last_over_time(libvirt_up[1h]))", end_s, "", timeout_s=TIMEOUT_S)
     lines = [
-        line(name, {label: key}, value, end_s)
+        line(name, {label: key}, value, end_s * 1000)
         for name, (label, expression) in (RULES.items() if known else ())
         for key, value in values_at(expression, end_s, label, timeout_s=TIMEOUT_S).items()
         if key
     ]
     lines += more
     if lines:
-        _store(lines)
+        store(lines, timeout_s=TIMEOUT_S)
     return len(lines)
-
-
-def line(name: str, labels: Mapping[str, str], value: float, at_s: int) -> str:
-    """One value in Prometheus' text format: these series have one each."""
-    told = ",".join(f'{label}="{_escape(text)}"' for label, text in labels.items())
-    return f"{name}{{{told}}} {value:.12g} {at_s * 1000}"
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-
-def _store(lines: Iterable[str]) -> None:
-    try:
-        answer = httpx.post(
-            f"{settings.TSDB_URL}/api/v1/import/prometheus", content="\n".join((*lines, "")), timeout=TIMEOUT_S
-        )
-        answer.raise_for_status()
-    except httpx.HTTPError as error:
-        raise Unavailable(
-            "The history store takes nothing.", hint="Look at its log: is its disk full?", detail=str(error)
-        ) from error
