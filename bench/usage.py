@@ -1,4 +1,4 @@
-"""What processes use: CPU time and memory, as Linux counts them."""
+"""What processes use, as Linux counts it."""
 
 from __future__ import annotations
 
@@ -22,27 +22,3 @@ class Meter:
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
-
-
-def peak_mib(pid: int) -> float:
-    """The most memory it has held so far (resident)."""
-    return _status_kib(pid, "VmHWM") / 1024
-
-
-def resident_mib(pid: int) -> float:
-    return _status_kib(pid, "VmRSS") / 1024
-
-
-def _status_kib(pid: int, name: str) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1])
-    raise ValueError(f"no {name} in the status of process {pid}")
-
-
-def descendants(pid: int) -> list[int]:
-    """A process and those it started, and so on."""
-    children: list[int] = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        children += map(int, (task / "children").read_text().split())
-    return [pid, *(one for child in children for one in descendants(child))]
