@@ -31,7 +31,9 @@ def web1(kvm1: Host) -> Domain:
 
 @pytest.fixture
 def other() -> Domain:
-    return DomainFactory.create(name="other", host=HostFactory.create(name="kvm2", site=Site.objects.create(name="Lyon")))
+    return DomainFactory.create(
+        name="other", host=HostFactory.create(name="kvm2", site=Site.objects.create(name="Lyon"))
+    )
 
 
 @pytest.fixture
@@ -39,7 +41,9 @@ def person() -> User:
     return UserFactory.create(username="nora", role="")
 
 
-def grant(to: User | Group, role: Role, scope: Scope, thing: Host | Site | Tag | Domain | None = None, **more: object) -> Grant:
+def grant(
+    to: User | Group, role: Role, scope: Scope, thing: Host | Site | Tag | Domain | None = None, **more: object
+) -> Grant:
     whom = {"group": to} if isinstance(to, Group) else {"person": to}
     return Grant.objects.create(role=role, scope=scope, scope_id=str(thing.pk) if thing else "", **whom, **more)
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from django.db.models import Model, Q, QuerySet, TextChoices
+from django.db.models import Q, QuerySet, TextChoices
 
 from vmdash.access.table import ROLE_PERMISSIONS, Permission, Role
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from vmdash.access.models import User
 
-M = TypeVar("M", bound=Model)
+Rows = TypeVar("Rows", bound="QuerySet[Any]")
 Place = tuple["Scope", str]
 """A scope and the id of what it is about."""
 
@@ -52,6 +52,11 @@ class Reach:
         self.everywhere = held.pop((Scope.EVERYTHING, ""), frozenset())
         self._held = dict(held)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Reach) and (self.everywhere, self._held) == (other.everywhere, other._held)
+
+    __hash__ = None  # type: ignore[assignment]  # what is equal by what it holds is no key
+
     def anywhere(self, permission: Permission) -> bool:
         """Whether there is anything to which they may do it."""
         return permission in self.everywhere or any(permission in held for held in self._held.values())
@@ -78,11 +83,11 @@ def reach_of(user: User | AnonymousUser) -> Reach:
 
 
 def within(
-    queryset: QuerySet[M],
+    queryset: Rows,
     user: User | AnonymousUser,
     paths: Mapping[Scope, Sequence[str]],
     permission: Permission = Permission.VIEW,
-) -> QuerySet[M]:
+) -> Rows:
     """The rows to which `user` may do it. `paths`: the lookups from a row to the things that scopes are about."""
     reach = reach_of(user)
     if permission in reach.everywhere:

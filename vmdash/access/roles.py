@@ -21,7 +21,9 @@ def can(user: User | AnonymousUser, permission: Permission, obj: Placed | None =
     Somebody without a grant, signed out or deactivated may do nothing.
     """
     reach = reach_of(user)
-    return reach.anywhere(permission) if obj is None else reach.covers(permission, obj.places())
+    if obj is None or permission in reach.everywhere or not reach.anywhere(permission):
+        return reach.anywhere(permission)  # where something is takes queries
+    return reach.covers(permission, obj.places())
 
 
 def can_everywhere(user: User | AnonymousUser, permission: Permission) -> bool:

@@ -6,30 +6,116 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('access', '0001_initial'),
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("access", "0001_initial"),
+        ("auth", "0012_alter_user_first_name_max_length"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Grant',
+            name="Grant",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('role', models.CharField(choices=[('viewer', 'Viewer'), ('help_desk', 'Help desk'), ('operator', 'Operator'), ('administrator', 'Administrator')], max_length=20)),
-                ('scope', models.CharField(choices=[('everything', 'everything'), ('site', 'site'), ('host', 'host'), ('tag', 'tag'), ('guest', 'guest')], max_length=12)),
-                ('scope_id', models.CharField(blank=True, max_length=36)),
-                ('scope_name', models.CharField(blank=True, max_length=255)),
-                ('until', models.DateTimeField(blank=True, null=True)),
-                ('made_at', models.DateTimeField(auto_now_add=True)),
-                ('group', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='grants', to='auth.group')),
-                ('made_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('person', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='grants', to=settings.AUTH_USER_MODEL)),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                (
+                    "role",
+                    models.CharField(
+                        choices=[
+                            ("viewer", "Viewer"),
+                            ("help_desk", "Help desk"),
+                            ("operator", "Operator"),
+                            ("administrator", "Administrator"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "scope",
+                    models.CharField(
+                        choices=[
+                            ("everything", "everything"),
+                            ("site", "site"),
+                            ("host", "host"),
+                            ("tag", "tag"),
+                            ("guest", "guest"),
+                        ],
+                        max_length=12,
+                    ),
+                ),
+                ("scope_id", models.CharField(blank=True, max_length=36)),
+                ("scope_name", models.CharField(blank=True, max_length=255)),
+                ("until", models.DateTimeField(blank=True, null=True)),
+                ("made_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "group",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="grants",
+                        to="auth.group",
+                    ),
+                ),
+                (
+                    "made_by",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "person",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="grants",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ['id'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('role__in', ['viewer', 'help_desk', 'operator', 'administrator'])), name='grant_role_known'), models.CheckConstraint(condition=models.Q(('scope__in', ['everything', 'site', 'host', 'tag', 'guest'])), name='grant_scope_known'), models.CheckConstraint(condition=models.Q(models.Q(('group__isnull', False), ('person', None)), models.Q(('group', None), ('person__isnull', False)), _connector='OR'), name='grant_to_a_person_or_a_group'), models.CheckConstraint(condition=models.Q(models.Q(('scope', 'everything'), ('scope_id', '')), models.Q(models.Q(('scope', 'everything'), _negated=True), models.Q(('scope_id', ''), _negated=True)), _connector='OR'), name='grant_says_on_what'), models.UniqueConstraint(condition=models.Q(('person__isnull', False)), fields=('person', 'role', 'scope', 'scope_id'), name='grant_once_to_a_person'), models.UniqueConstraint(condition=models.Q(('group__isnull', False)), fields=('group', 'role', 'scope', 'scope_id'), name='grant_once_to_a_group')],
+                "ordering": ["id"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("role__in", ["viewer", "help_desk", "operator", "administrator"])),
+                        name="grant_role_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("scope__in", ["everything", "site", "host", "tag", "guest"])),
+                        name="grant_scope_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("group__isnull", False), ("person", None)),
+                            models.Q(("group", None), ("person__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="grant_to_a_person_or_a_group",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("scope", "everything"), ("scope_id", "")),
+                            models.Q(
+                                models.Q(("scope", "everything"), _negated=True),
+                                models.Q(("scope_id", ""), _negated=True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="grant_says_on_what",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("person__isnull", False)),
+                        fields=("person", "role", "scope", "scope_id"),
+                        name="grant_once_to_a_person",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("group__isnull", False)),
+                        fields=("group", "role", "scope", "scope_id"),
+                        name="grant_once_to_a_group",
+                    ),
+                ],
             },
         ),
     ]
