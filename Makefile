@@ -12,6 +12,8 @@ BIN := $(VENV)/bin
 ROOT := $(if $(filter-out 0,$(shell id -u)),$(if $(shell command -v sudo),sudo --preserve-env))
 # What the demo shows stays apart from real data (var/).
 DEMO := VMDASH_DATA_DIR="$${VMDASH_DATA_DIR:-$(CURDIR)/var/demo}"
+# Each process of tests has servers of its own.
+SIDE_BY_SIDE := -q --numprocesses auto --maxprocesses 4
 CODE := vmdash hosts domains storage bench tests manage.py docs/screenshots.py
 
 .PHONY: help
@@ -28,9 +30,10 @@ run: setup ## vmdash for real use: your own hosts
 
 # --- testing --------------------------------------------------------------------------------------
 .PHONY: test check
-test: setup-tests ## all tests: those that need no fleet on PostgreSQL, then all on SQLite
-	@$(ROOT) env VMDASH_TEST_DATABASE=postgresql $(BIN)/python -m pytest -q -m "not lab and not browser"
-	@$(ROOT) $(BIN)/python -m pytest
+test: setup-tests ## all tests: those that need no fleet on PostgreSQL and on SQLite, then the rest on SQLite
+	@$(ROOT) env VMDASH_TEST_DATABASE=postgresql $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lab and not browser"
+	@$(ROOT) $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lab and not browser"
+	@$(ROOT) $(BIN)/python -m pytest -m "lab or browser"
 
 check: setup-tests ## style, types, import rules, migrations, templates, JavaScript
 	$(BIN)/ruff check $(CODE)

@@ -210,7 +210,7 @@ def ticks() -> Iterator[Tick]:
     for host in Host.objects.filter(state=Host.State.UP):
         now = time.time_ns() // 1_000_000
         there = running.get(host.pk, [])
-        guests = {pk: _sample(memory, now) for pk, memory, _ in there}
+        guests = {pk: sample(memory, now) for pk, memory, _ in there}
         yield {
             "type": "tick",
             "host": host.pk,
@@ -232,7 +232,7 @@ def ticks() -> Iterator[Tick]:
         }
 
 
-def _sample(memory_kib: int, now: int) -> GuestSample:
+def sample(memory_kib: int, now: int) -> GuestSample:
     steal = random.choice((0.0, 0.0, 0.2, random.expovariate(0.2)))
     return {
         "cpu": random.triangular(0.5, 95 - min(steal, 60), 20),

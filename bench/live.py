@@ -186,13 +186,13 @@ def _measure(web: Web, browsers: Sequence[Browser], window_s: float) -> list[Fig
     publisher.start()
     try:
         poll(lambda: not published.empty(), 60, "the first tick to be published")
-        cpu = asyncio.run(_listen(web, browsers, window_s, stop))
+        window = asyncio.run(_listen(web, browsers, window_s, stop))
         told = _all(published)
         publisher.join(10)
     finally:
         if publisher.is_alive():
             publisher.terminate()
-    return _figures(browsers, told, cpu)
+    return _figures(browsers, told, window)
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +283,7 @@ async def _publish_all(published: Any, stop: Any) -> None:
 
     from bench import large_fleet
     from hosts.collector.publisher import Publisher
+    from vmdash.live import groups
     from vmdash.live.redis import async_client
 
     ticks = await sync_to_async(lambda: list(large_fleet.ticks()))()
@@ -300,7 +301,7 @@ async def _publish_all(published: Any, stop: Any) -> None:
         told[tick["host"]].append(at)
         turn["ticks"] += 1
         if turn["ticks"] % (len(ticks) // large_fleet.INTERVAL_S // CHANGES_PER_S) == 0:
-            publisher.send([(["fleet"], {"type": "guest", "row": random.choice(rows)})])
+            publisher.send([([groups.FLEET], {"type": "guest", "row": random.choice(rows)})])
         due = begun + turn["ticks"] * large_fleet.INTERVAL_S / len(ticks)
         await asyncio.sleep(max(0, due - time.monotonic()))
     sending.cancel()
@@ -311,7 +312,7 @@ async def _publish_all(published: Any, stop: Any) -> None:
 def _send(publisher: Any, tick: Tick) -> int:
     from bench import large_fleet
 
-    guests = {uuid: large_fleet._sample(sample["rss"] or 0, tick["at"]) for uuid, sample in tick["guests"].items()}
+    guests = {uuid: large_fleet.sample(sample["rss"] or 0, tick["at"]) for uuid, sample in tick["guests"].items()}
     at = time.time_ns() // 1_000_000
     fresh = tick | {"at": at, "guests": guests}
     pulse = {"type": "pulse", "host": tick["host"], "at": at, "interval_ms": tick["interval_ms"]}

@@ -26,18 +26,8 @@ def _cpu_s(pid: int) -> float:
 
 def peak_mib(pid: int) -> float:
     """The most memory it has held so far (resident)."""
-    return _status_kib(pid, "VmHWM") / 1024
-
-
-def resident_mib(pid: int) -> float:
-    return _status_kib(pid, "VmRSS") / 1024
-
-
-def _status_kib(pid: int, name: str) -> int:
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(f"{name}:"):
-            return int(line.split()[1])
-    raise ValueError(f"no {name} in the status of process {pid}")
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def descendants(pid: int) -> list[int]:

@@ -13,12 +13,13 @@ from domains.capacity.models import GuestUse as GuestUse
 from domains.capacity.models import Outlook as Outlook
 from domains.draining.models import Drain as Drain
 from domains.draining.models import DrainedGuest as DrainedGuest
+from domains.places import GUEST_PATHS, from_guest
 from domains.snapshots.models import ScheduledSnapshot as ScheduledSnapshot
 from domains.snapshots.models import Snapshot as Snapshot
 from domains.snapshots.models import SnapshotSchedule as SnapshotSchedule
 from domains.timeline.models import GuestEvent as GuestEvent
 from hosts.models import Host, Tag
-from vmdash.access.roles import Permission, can
+from vmdash.access.reach import Place, Scope, within
 from vmdash.jobs.models import Job
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ ACTIVE_STATES = (
 class DomainQuerySet(models.QuerySet["Domain"]):
     def visible_to(self, user: User | AnonymousUser) -> DomainQuerySet:
         """The guests that `user` may know of. Every queryset shown to a person starts here."""
-        return self.present() if can(user, Permission.VIEW) else self.none()
+        return within(self.present(), user, GUEST_PATHS)
 
     def present(self) -> DomainQuerySet:
         """Guests that exist; one that was undefined keeps its row for a while."""
@@ -142,6 +143,11 @@ class Domain(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def places(self) -> list[Place]:
+        """Where grants reach it: by itself, by its tags, and by its host."""
+        tags = [(Scope.TAG, str(tag.pk)) for tag in self.tags.all()]
+        return [(Scope.GUEST, str(self.pk)), *tags, *self.host.places()]
+
     @property
     def is_active(self) -> bool:
         return self.state in ACTIVE_STATES
@@ -167,7 +173,7 @@ class Sighting(models.Model):
 class MigrationQuerySet(models.QuerySet["Migration"]):
     def visible_to(self, user: User | AnonymousUser) -> MigrationQuerySet:
         """The moves that `user` may know of. Every queryset shown to a person starts here."""
-        return self if can(user, Permission.VIEW) else self.none()
+        return within(self, user, from_guest("domain"))
 
 
 class Migration(models.Model):

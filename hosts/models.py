@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
+from hosts.places import HOST_PATHS
 from vmdash.access.encryption import EncryptedTextField
-from vmdash.access.roles import Permission, can
+from vmdash.access.reach import Place, Scope, within
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -92,7 +93,7 @@ class Credential(models.Model):
 class HostQuerySet(models.QuerySet["Host"]):
     def visible_to(self, user: User | AnonymousUser) -> HostQuerySet:
         """The hosts that `user` may know of. Every queryset shown to a person starts here."""
-        return self if can(user, Permission.VIEW) else self.none()
+        return within(self, user, HOST_PATHS)
 
 
 class Host(models.Model):
@@ -206,6 +207,11 @@ class Host(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def places(self) -> list[Place]:
+        """Where grants reach it."""
+        site = [(Scope.SITE, str(self.site_id))] if self.site_id else []
+        return [(Scope.HOST, str(self.pk)), *site, *((Scope.TAG, str(tag.pk)) for tag in self.tags.all())]
 
     @property
     def is_closed(self) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
 from django.db.models import OuterRef, Subquery
 
 from hosts.models import Host, HostEvent
 from vmdash.metrics.query import labelled_at
+from vmdash.metrics.ranges import some_readings_s
 
 
 @dataclass(slots=True)
@@ -22,11 +22,6 @@ class FiguresThen:
     memory: float | None = None
     vcpus: float | None = None
     """Of active guests."""
-
-
-def over_s() -> int:
-    """How far back figures of a moment reach: four readings. What is older than that is not told as of then."""
-    return max(60, 4 * settings.SLOW_INTERVAL_S)
 
 
 def connections_then(hosts: Sequence[Host], at: datetime) -> dict[int, HostEvent]:
@@ -43,7 +38,7 @@ def figures_then(at_s: int) -> dict[str, FiguresThen]:
     Raises:
         Unavailable: the store does not answer.
     """
-    over = f"[{over_s()}s]"
+    over = f"[{some_readings_s()}s]"
 
     def level(metric: str) -> str:
         return f"sum by (host) (last_over_time({metric}{over}))"

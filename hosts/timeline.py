@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from django.conf import settings
 from django.db.models import Q
 
 from hosts.models import Host, HostEvent
@@ -156,12 +157,8 @@ def _cells(only: str, window: Window) -> Chart:
     )
 
 
-CELLS_EVERY_S = 30
-"""So often CPUs of cells, and where vCPUs are, are read; some readings are needed for a figure."""
-
-
 def _cell_cpus(only: str, window: Window) -> Chart:
-    over = f"{max(window.over_s, 4 * CELLS_EVERY_S)}s"
+    over = f"{max(window.over_s, 4 * settings.PLACES_INTERVAL_S)}s"
 
     def growth(more: str = "") -> str:
         return f"sum by (cell) ({rate(f'{window.prefix}libvirt_node_cell_cpu_seconds_total{_and(only, more)}', over)})"

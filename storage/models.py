@@ -11,7 +11,9 @@ from django.db.models import Q
 from django.utils import timezone
 
 from hosts.models import Host
+from hosts.places import from_host
 from vmdash.access.encryption import EncryptedTextField
+from vmdash.access.reach import Place, within
 from vmdash.access.roles import Permission, can
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class Storage(models.Model):
 class PoolQuerySet(models.QuerySet["Pool"]):
     def visible_to(self, user: User | AnonymousUser) -> PoolQuerySet:
         """The pools that `user` may know of. Every queryset shown to a person starts here."""
-        return self if can(user, Permission.VIEW) else self.none()
+        return within(self, user, from_host("host"))
 
 
 class Pool(models.Model):
@@ -101,11 +103,15 @@ class Pool(models.Model):
     def __str__(self) -> str:
         return f"{self.name} on {self.host.name}"
 
+    def places(self) -> list[Place]:
+        """Where grants reach it: those of its host."""
+        return self.host.places()
+
 
 class VolumeQuerySet(models.QuerySet["Volume"]):
     def visible_to(self, user: User | AnonymousUser) -> VolumeQuerySet:
         """The volumes that `user` may know of. Every queryset shown to a person starts here."""
-        return self if can(user, Permission.VIEW) else self.none()
+        return within(self, user, from_host("pool__host"))
 
 
 class Volume(models.Model):
@@ -138,6 +144,10 @@ class Volume(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def places(self) -> list[Place]:
+        """Where grants reach it: those of its host."""
+        return self.pool.places()
 
     @property
     def is_medium(self) -> bool:
@@ -201,7 +211,7 @@ class Upload(models.Model):
 
 class ImageQuerySet(models.QuerySet["Image"]):
     def visible_to(self, user: User | AnonymousUser) -> ImageQuerySet:
-        """The images that `user` may know of. Every queryset shown to a person starts here."""
+        """The images that `user` may know of, which belong to no host. Every queryset shown to a person starts here."""
         return self if can(user, Permission.VIEW) else self.none()
 
 

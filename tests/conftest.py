@@ -93,6 +93,16 @@ def pytest_configure() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
+def pytest_xdist_setupnodes() -> None:
+    """Processes that run tests side by side set their own environment, before the settings are read."""
+    del os.environ["DJANGO_SETTINGS_MODULE"]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """Tests that run side by side need no databases with other names: each process has a server of its own."""
+
+
 @pytest.fixture(scope="session", autouse=True)
 def flush_beside_others() -> Iterator[None]:
     """Emptying the tables after a test locks them all. When a process that the test started locks some of them in

@@ -1,4 +1,4 @@
-"""Processes that tests ask for: workers, and a libvirtd without real guests. Shared by the tests of one module."""
+"""Processes that tests ask for: web, workers, and a libvirtd without real guests. Shared by the tests of one module."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from hosts.models import Host
 from tests.factories import DomainFactory, HostFactory
 from tests.libvirtd import TestDriverHost
 from tests.storage_host import StorageHost
+from tests.web import Web
 from tests.worker import Worker
+
+
+@pytest.fixture(scope="module")
+def web() -> Iterator[Web]:
+    """Pages and WebSockets. Tests that use it need `django_db(transaction=True)`."""
+    server = Web()
+    yield server
+    server.stop()
 
 
 class Workers:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from django.db import models
 from django.db.models import Q
 
-from vmdash.access.roles import Permission, can
+from hosts.places import from_host
+from vmdash.access.reach import within
 from vmdash.jobs.models import Job
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class Fallback(models.TextChoices):
 class DrainQuerySet(models.QuerySet["Drain"]):
     def visible_to(self, user: User | AnonymousUser) -> DrainQuerySet:
         """The drains that `user` may know of. Every queryset shown to a person starts here."""
-        return self if can(user, Permission.VIEW) else self.none()
+        return within(self, user, from_host("host"))
 
     def open(self) -> DrainQuerySet:
         """Those whose host is still in maintenance."""

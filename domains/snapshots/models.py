@@ -9,7 +9,8 @@ from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
 
-from vmdash.access.roles import Permission, can
+from domains.places import from_guest
+from vmdash.access.reach import Place, Scope, within
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -28,7 +29,7 @@ class SnapshotKind(models.TextChoices):
 class SnapshotQuerySet(models.QuerySet["Snapshot"]):
     def visible_to(self, user: User | AnonymousUser) -> SnapshotQuerySet:
         """The snapshots that `user` may know of. Every queryset shown to a person starts here."""
-        return self.filter(domain__gone_at=None) if can(user, Permission.VIEW) else self.none()
+        return within(self.filter(domain__gone_at=None), user, from_guest("domain"))
 
 
 class Snapshot(models.Model):
@@ -80,7 +81,7 @@ class Snapshot(models.Model):
 class ScheduleQuerySet(models.QuerySet["SnapshotSchedule"]):
     def visible_to(self, user: User | AnonymousUser) -> ScheduleQuerySet:
         """The schedules that `user` may know of. Every queryset shown to a person starts here."""
-        return self if can(user, Permission.VIEW) else self.none()
+        return within(self, user, {**from_guest("domain"), Scope.TAG: ["tag", *from_guest("domain")[Scope.TAG]]})
 
 
 class SnapshotSchedule(models.Model):
@@ -148,6 +149,10 @@ class SnapshotSchedule(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def places(self) -> list[Place]:
+        """Where grants reach it: those of its guest, or its tag."""
+        return self.domain.places() if self.domain else [(Scope.TAG, str(self.tag_id))]
 
 
 class ScheduledSnapshot(models.Model):

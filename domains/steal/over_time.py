@@ -15,8 +15,8 @@ from vmdash.metrics.ranges import Window
 if TYPE_CHECKING:
     from vmdash.access.models import User
 
-MOST_TAKERS = 5
 _COLORS = ("--steal", "--cpu", "--mem", "--disk", "--net")
+"""Of those who take the most, one each."""
 _REST = "--faint"
 _LOST = "vcpu_delay_seconds_total"
 
@@ -95,7 +95,7 @@ def _named(line: Line, guest: Domain, user: User, series: Mapping[str, Series]) 
         Drawn(Line(words, line.expression, color), words, summed[words])
         for words, color in zip(ordered, _COLORS, strict=False)
     ]
-    if rest := ordered[MOST_TAKERS:]:
+    if rest := ordered[len(_COLORS) :]:
         words = f"{len(rest)} other{'' if len(rest) == 1 else 's'}"
         found.append(Drawn(Line(words, line.expression, _REST), words, _sum([summed[one] for one in rest])))
     return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from uuid import UUID
 
-from hosts.then import over_s
 from vmdash.metrics.query import labelled_at, labels
+from vmdash.metrics.ranges import some_readings_s
 
 MOST_BY_NAME = 100
 """So many are asked for by their UUIDs; more are all read."""
@@ -25,7 +25,7 @@ def ask_steal(at_s: int, only: Collection[UUID] = ()) -> Told:
         Unavailable: the history store does not answer.
     """
     which = labels(uuid=[str(uuid) for uuid in only]) if 0 < len(only) <= MOST_BY_NAME else ""
-    each = f"100 * avg by (uuid, host) (rate(libvirt_domain_vcpu_delay_seconds_total{which}[{over_s()}s]))"
+    each = f"100 * avg by (uuid, host) (rate(libvirt_domain_vcpu_delay_seconds_total{which}[{some_readings_s()}s]))"
     asked = f"({each})" if only else f"topk({MOST_OF_ALL}, {each})"
     return [
         (told.get("uuid", ""), told.get("host", ""), value) for _, told, value in labelled_at({"steal": asked}, at_s)

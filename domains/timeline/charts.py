@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from django.conf import settings
+
 from domains.models import Domain
-from hosts.timeline import CELLS_EVERY_S
 from vmdash.metrics.charts import Chart, Line
 from vmdash.metrics.query import labels, rate
 from vmdash.metrics.ranges import Window
@@ -34,7 +35,7 @@ class Source:
 
     def __init__(self, only: str, window: Window) -> None:
         self._only, self._over, self._prefix = only, window.over, window.prefix
-        self._seldom = f"{max(window.over_s, 3 * CELLS_EVERY_S)}s"
+        self._seldom = f"{max(window.over_s, 3 * settings.PLACES_INTERVAL_S)}s"
 
     def _counter(self, metric: str) -> str:
         return rate(f"{self._prefix}libvirt_domain_{metric}{self._only}", self._over)

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 SAME_THING = timedelta(seconds=60)
 """A change of state so soon after a job is what the job did."""
-_TONES = {DomainState.CRASHED: "bad", DomainState.PAUSED: "warn"}
+_TONES: dict[str, str] = {
+    DomainState.CRASHED: "bad",
+    DomainState.PAUSED: "warn",
+    GuestEvent.Kind.MOVED: "busy",
+    GuestEvent.Kind.GONE: "warn",
+}
 
 
 def guest_events(guest: Domain, user: User, window: Window) -> list[Event]:
@@ -37,15 +42,8 @@ def guest_events(guest: Domain, user: User, window: Window) -> list[Event]:
 
 
 def _event(change: GuestEvent) -> Event:
-    tone = ""
-    match change.kind:
-        case GuestEvent.Kind.MOVED:
-            tone = "busy"
-        case GuestEvent.Kind.GONE:
-            tone = "warn"
-        case GuestEvent.Kind.STATE:
-            tone = _TONES.get(DomainState(change.state), "")
-    return Event(change.at, words_of(change), tone)
+    what = change.state if change.kind == GuestEvent.Kind.STATE else change.kind
+    return Event(change.at, words_of(change), _TONES.get(what, ""))
 
 
 def words_of(change: GuestEvent) -> str:

@@ -20,8 +20,6 @@ from hosts.models import Host
 
 _STEP_S = 0.04
 """About how long a step of the slow tier may take: an event waits for no longer."""
-PLACES_S = 30
-"""Where vCPUs are is looked at so often on hosts with several NUMA cells."""
 _PLACES_PER_STEP = 40
 """vCPUs are found without asking QEMU: a fraction of a millisecond a guest."""
 _FIRST_STEP = 5
@@ -42,7 +40,7 @@ class Figures:
         self._fast = Rhythm(f"{host.name}: states and CPU", host.fast_interval_s or settings.FAST_INTERVAL_S)
         self._slow = Rhythm(f"{host.name}: all figures", host.slow_interval_s or settings.SLOW_INTERVAL_S)
         self._waiting: deque[str] = deque()
-        self._places = Rhythm(f"{host.name}: places of vCPUs", PLACES_S, crowd.stretch)
+        self._places = Rhythm(f"{host.name}: places of vCPUs", settings.PLACES_INTERVAL_S, crowd.stretch)
         self._unplaced: deque[str] = deque()
         self._contended: deque[str] | None = None
         """Guests whose vCPUs are to be found; empty: all are. None while nobody loses anything."""

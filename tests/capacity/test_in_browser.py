@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.async_api import expect
@@ -16,13 +15,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 expect.set_options(timeout=20_000)
-
-
-@pytest.fixture(scope="module")
-def web() -> Iterator[Web]:
-    server = Web()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

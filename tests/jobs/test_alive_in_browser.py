@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,13 +22,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 expect.set_options(timeout=20_000)
 
 GIB = 1024**3
-
-
-@pytest.fixture(scope="module")
-def web() -> Iterator[Web]:
-    server = Web()
-    yield server
-    server.stop()
 
 
 async def do(call: Callable[..., Any], *args: Any, **fields: Any) -> Any:

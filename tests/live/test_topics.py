@@ -16,7 +16,9 @@ UUID = "6f3c1ab0-6b3f-4a3a-9d0e-0f5e6f1b2c3d"
 
 
 def person(role: Role) -> User:
-    return User(pk=7, username="somebody", role=role)
+    somebody = User(pk=7, username="somebody", role=role)
+    somebody.reach = somebody.reach_with([])
+    return somebody
 
 
 def test_a_watch_message_gives_its_topics() -> None:

@@ -305,6 +305,7 @@ def test_a_site_shows_its_own_hosts_alone(
 def test_a_large_fleet_takes_no_more_queries(
     victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User
 ) -> None:
+    then(viewer, MORNING)  # what the viewer may see is read once, the first time
     few = queries_of(lambda: then(viewer, MORNING))
     for number in range(30):
         event(DomainFactory.create(name=f"more{number}", host=hosts[0]), NOW - 2 * 86_400, "seen", hosts[0])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -16,17 +15,14 @@ from tests.factories import DomainFactory, HostFactory
 from tests.web import Web, browser_page
 from vmdash.access.models import User
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("victoria_metrics"),
+]
 expect.set_options(timeout=20_000)
 
 NOW = int(time.time())
-
-
-@pytest.fixture(scope="module")
-def web(victoria_metrics: str) -> Iterator[Web]:
-    server = Web()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

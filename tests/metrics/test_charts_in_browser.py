@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,15 +19,12 @@ from vmdash.access.models import User
 from vmdash.live import groups
 from vmdash.live.publish import publish
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("victoria_metrics"),
+]
 expect.set_options(timeout=20_000)
-
-
-@pytest.fixture(scope="module")
-def web(victoria_metrics: str) -> Iterator[Web]:
-    server = Web()
-    yield server
-    server.stop()
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
+from vmdash.access.reach import Placed
 from vmdash.access.roles import Permission, can
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 GuardedView = Callable[Concatenate[SignedInRequest, P], HttpResponseBase]
 
 
-def check(request: HttpRequest, permission: Permission, obj: Model | None = None) -> None:
+def check(request: HttpRequest, permission: Permission, obj: Placed | None = None) -> None:
     """Refuse with 403 and the reason in words.
 
     Raises:

@@ -2,22 +2,112 @@
 
 from __future__ import annotations
 
-from django.conf import settings
-from django.contrib.auth.models import AbstractUser
-from django.db import models
+from collections.abc import Collection, Iterable
+from functools import cached_property
 
-from vmdash.access.roles import Role
+from django.conf import settings
+from django.contrib.auth.models import AbstractUser, Group
+from django.db import models
+from django.utils import timezone
+
+from vmdash.access.reach import Reach, Scope
+from vmdash.access.table import Role
 
 
 class User(AbstractUser):
-    """A person who signs in. Without a role they see nothing."""
+    """A person who signs in. Without a role or a grant they see nothing."""
 
     role = models.CharField(max_length=20, choices=Role, blank=True, default="")
+    """What they may do everywhere, for as long as they are there; grants add to it."""
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=models.Q(role__in=["", *Role.values]), name="user_role_known"),
         ]
+
+    @cached_property
+    def reach(self) -> Reach:
+        """What they may do now, and where. Read once for each time that the person is: what goes on for long reads the
+        person again (`vmdash.access.sessions`)."""
+        return self.reach_with(Grant.objects.of(self))
+
+    def reach_with(self, grants: Iterable[Grant]) -> Reach:
+        """The same, when all that they were granted was read before."""
+        granted = [(Role(grant.role), Scope(grant.scope), grant.scope_id) for grant in grants]
+        if self.role:
+            granted.append((Role(self.role), Scope.EVERYTHING, ""))
+        return Reach(granted)
+
+
+class GrantQuerySet(models.QuerySet["Grant"]):
+    def current(self) -> GrantQuerySet:
+        """Those that have not ended."""
+        return self.filter(models.Q(until=None) | models.Q(until__gt=timezone.now()))
+
+    def of(self, user: User) -> GrantQuerySet:
+        """What counts for a person now: their own, and those of their groups."""
+        groups = Group.objects.filter(user=user)
+        return self.current().filter(models.Q(person=user) | models.Q(group__in=groups))
+
+    def by_person(self, users: Collection[User]) -> dict[int, list[Grant]]:
+        """The same for many people by their ids, in two queries."""
+        members: dict[int, list[int]] = {}
+        for user_id, group_id in User.groups.through.objects.filter(user__in=users).values_list("user_id", "group_id"):
+            members.setdefault(group_id, []).append(user_id)
+        ids = [user.pk for user in users]
+        found: dict[int, list[Grant]] = {user_id: [] for user_id in ids}
+        for grant in self.current().filter(models.Q(person__in=ids) | models.Q(group__in=members)):
+            for user_id in [grant.person_id] if grant.person_id else members[grant.group_id or 0]:
+                found[user_id].append(grant)
+        return found
+
+
+class Grant(models.Model):
+    """A role on a scope, for a person or a group."""
+
+    person = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True, related_name="grants"
+    )
+    group = models.ForeignKey(Group, on_delete=models.CASCADE, null=True, blank=True, related_name="grants")
+    role = models.CharField(max_length=20, choices=Role)
+    scope = models.CharField(max_length=12, choices=Scope)
+    scope_id = models.CharField(max_length=36, blank=True)
+    """The site's, host's or tag's number, or the guest's UUID; empty for everything."""
+    scope_name = models.CharField(max_length=255, blank=True)
+    """Its name when it was granted, for lists and for when it is gone."""
+    until = models.DateTimeField(null=True, blank=True)
+    """When it ends by itself."""
+    made_at = models.DateTimeField(auto_now_add=True)
+    made_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+
+    objects = GrantQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(condition=models.Q(role__in=Role.values), name="grant_role_known"),
+            models.CheckConstraint(condition=models.Q(scope__in=Scope.values), name="grant_scope_known"),
+            models.CheckConstraint(
+                condition=models.Q(person=None, group__isnull=False) | models.Q(person__isnull=False, group=None),
+                name="grant_to_a_person_or_a_group",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(scope=Scope.EVERYTHING, scope_id="")
+                | (~models.Q(scope=Scope.EVERYTHING) & ~models.Q(scope_id="")),
+                name="grant_says_on_what",
+            ),
+            *(
+                models.UniqueConstraint(
+                    fields=[to, "role", "scope", "scope_id"],
+                    condition=models.Q(**{f"{to}__isnull": False}),
+                    name=f"grant_once_to_a_{to}",
+                )
+                for to in ("person", "group")
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_role_display()} on {self.scope_name or self.get_scope_display()}"
 
 
 class AuditEntry(models.Model):

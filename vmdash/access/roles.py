@@ -1,84 +1,31 @@
-"""Who may do what: the one table, and the one function that decides.
-
-Every view, consumer, ticket and API call asks `can()`. Roles count everywhere in the fleet for
-now; a grant on a site, host, tag or guest will be decided here too, from the `obj` that callers
-already pass.
-"""
+"""The one function that decides. Every view, consumer, ticket and API call asks `can()`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from django.db.models import Model, TextChoices
+from vmdash.access.reach import Placed, reach_of
+from vmdash.access.table import ROLE_PERMISSIONS, Permission, Role
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
     from vmdash.access.models import User
 
-
-class Role(TextChoices):
-    """A person's role, from least to most. Each includes those before it."""
-
-    VIEWER = "viewer", "Viewer"
-    HELP_DESK = "help_desk", "Help desk"
-    OPERATOR = "operator", "Operator"
-    ADMINISTRATOR = "administrator", "Administrator"
+__all__ = ["ROLE_PERMISSIONS", "Permission", "Role", "can", "can_everywhere"]
 
 
-class Permission(TextChoices):
-    """What can be done. The label completes "You may not …"."""
+def can(user: User | AnonymousUser, permission: Permission, obj: Placed | None = None) -> bool:
+    """Whether `user` may do `permission` to `obj`; without one, whether there is anything to which they may.
 
-    VIEW = "view", "see hosts and guests"
-    POWER = "power", "start, shut down and restart guests"
-    CONSOLE = "console", "open a guest's console or see its screen"
-    FORCE = "force", "force off or reset guests"
-    OPERATE = "operate", "suspend, resume, save or configure guests"
-    MIGRATE = "migrate", "move guests between hosts"
-    CLONE = "clone", "copy guests or make templates of them"
-    DEFINE = "define", "make new guests"
-    SNAPSHOT = "snapshot", "take, revert or delete snapshots"
-    STORAGE = "storage", "change storage pools and volumes"
-    DRAIN = "drain", "drain hosts"
-    ALERTS = "alerts", "acknowledge or silence alerts"
-    VIEW_ALL_JOBS = "view_all_jobs", "see other people's jobs"
-    MANAGE_HOSTS = "manage_hosts", "add, change or remove hosts"
-    MANAGE_ALERTS = "manage_alerts", "choose whom alerts are told to"
-    MANAGE_PEOPLE = "manage_people", "manage people"
-
-
-_ADDED: dict[Role, frozenset[Permission]] = {
-    Role.VIEWER: frozenset({Permission.VIEW}),
-    Role.HELP_DESK: frozenset({Permission.POWER, Permission.CONSOLE}),
-    Role.OPERATOR: frozenset(
-        {
-            Permission.FORCE,
-            Permission.OPERATE,
-            Permission.MIGRATE,
-            Permission.CLONE,
-            Permission.DEFINE,
-            Permission.SNAPSHOT,
-            Permission.STORAGE,
-            Permission.DRAIN,
-            Permission.ALERTS,
-            Permission.VIEW_ALL_JOBS,
-        }
-    ),
-    Role.ADMINISTRATOR: frozenset({Permission.MANAGE_HOSTS, Permission.MANAGE_ALERTS, Permission.MANAGE_PEOPLE}),
-}
-
-ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {}
-_held: frozenset[Permission] = frozenset()
-for _role in Role:
-    _held |= _ADDED[_role]
-    ROLE_PERMISSIONS[_role] = _held
-
-
-def can(user: User | AnonymousUser, permission: Permission, obj: Model | None = None) -> bool:
-    """Whether `user` may do `permission` (to `obj`, where the question is about one thing).
-
-    Somebody without a role, signed out or deactivated may do nothing.
+    Somebody without a grant, signed out or deactivated may do nothing.
     """
-    if not user.is_authenticated or not user.is_active or not user.role:
-        return False
-    return permission in ROLE_PERMISSIONS[Role(user.role)]
+    reach = reach_of(user)
+    if obj is None or permission in reach.everywhere or not reach.anywhere(permission):
+        return reach.anywhere(permission)  # where something is takes queries
+    return reach.covers(permission, obj.places())
+
+
+def can_everywhere(user: User | AnonymousUser, permission: Permission) -> bool:
+    """Whether they may do it to everything: for what belongs to no site, host or guest."""
+    return permission in reach_of(user).everywhere

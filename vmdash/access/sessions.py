@@ -11,19 +11,22 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
-from vmdash.access.models import User
+from vmdash.access.models import Grant, User
 
 
 def person_of(session_key: str | None) -> User | AnonymousUser:
     """The person signed in with this session now; anonymous once it has ended, or the password was changed.
 
-    Two queries. A page that stays open must ask again: roles and sessions are withdrawn meanwhile.
+    Four queries. A page that stays open must ask again: grants and sessions are withdrawn meanwhile.
     """
     return people_of([session_key] if session_key else []).get(session_key or "", AnonymousUser())
 
 
 def people_of(session_keys: Collection[str]) -> dict[str, User]:
-    """The same for many sessions by their keys, still in two queries. Anonymous ones are missing."""
+    """The same for many sessions by their keys, still in four queries. Anonymous ones are missing.
+
+    What they may do is read with them: `can` about any of them asks the database no more.
+    """
     kept = Session.objects.filter(session_key__in=session_keys, expire_date__gt=timezone.now())
     decoded = {session.session_key: session.get_decoded() for session in kept}
     contents = {
@@ -32,6 +35,9 @@ def people_of(session_keys: Collection[str]) -> dict[str, User]:
         if SESSION_KEY in content and content.get(BACKEND_SESSION_KEY) in settings.AUTHENTICATION_BACKENDS
     }
     users = User.objects.filter(is_active=True).in_bulk({int(content[SESSION_KEY]) for content in contents.values()})
+    granted = Grant.objects.by_person(users.values())
+    for pk, person in users.items():
+        person.reach = person.reach_with(granted[pk])
     return {
         key: user
         for key, content in contents.items()

@@ -13,6 +13,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import AnonymousUser
 from redis import RedisError
 
+from vmdash.access.reach import reach_of
 from vmdash.access.roles import Permission, can
 from vmdash.exceptions import NotPermitted, VmdashError
 from vmdash.live.following import Following, newest_ticks
@@ -149,12 +150,10 @@ class LiveConsumer(AsyncWebsocketConsumer):
             if not can(person, Permission.VIEW):
                 await self._end(NOT_PERMITTED if person.is_authenticated else SIGNED_OUT)
                 return False
-            role_has_changed = self._following.groups and getattr(self._person, "role", "") != getattr(
-                person, "role", ""
-            )
+            rights_have_changed = self._following.groups and reach_of(self._person) != reach_of(person)
             self._person = person
             self._checked_at = asked_at
-        if role_has_changed:
+        if rights_have_changed:
             self._outbox.start_over()
             await self._follow(self._still_allowed)
         return True
@@ -165,7 +164,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.close(code)
 
     def _still_allowed(self) -> Following:
-        """What remains of what is followed, and the groups behind it, now that the role is another."""
+        """What remains of what is followed, and the groups behind it, now that they may do other things."""
         topics = [topic for topic in self._following.groups if _allowed(topic, self._person)]
         return Following.of(topics, self._person)
 

@@ -22,27 +22,29 @@ if TYPE_CHECKING:
 class Following:
     groups: dict[str, str] = field(default_factory=dict)
     """By topic."""
+    whole: frozenset[str] = frozenset()
+    """The groups of which everything is wanted."""
     samples: dict[str, set[str]] = field(default_factory=dict)
-    """UUIDs of the guests whose figures alone are wanted, by the group of their host."""
+    """Of the others, by group: UUIDs of the guests whose figures alone are wanted."""
 
     @classmethod
     def of(cls, topics: Iterable[str], person: User | AnonymousUser) -> Following:
         """Raises InvalidInput and NotPermitted, as `group_of` does."""
         by_topic = {topic: group_of(topic, person) for topic in topics}
-        wholly = {group for topic, group in by_topic.items() if not sample_of(topic)}
+        whole = frozenset(group for topic, group in by_topic.items() if not sample_of(topic))
         samples: dict[str, set[str]] = {}
         for topic, group in by_topic.items():
-            if (sample := sample_of(topic)) and group not in wholly:
+            if (sample := sample_of(topic)) and group not in whole:
                 samples.setdefault(group, set()).add(sample[1])
-        return cls(by_topic, samples)
+        return cls(by_topic, whole, samples)
 
     def text(self, delivery: Delivery) -> str | None:
         """The text that the page gets; None if it wants nothing of the message."""
-        wanted = self.samples.get(delivery.group)
-        if wanted is None:
+        if delivery.group in self.whole:
             return delivery.text
-        tick = delivery.tick
-        return None if tick is None else encode(_only(tick, wanted))
+        wanted = self.samples.get(delivery.group)
+        tick = delivery.tick if wanted else None
+        return encode(_only(tick, wanted)) if tick and wanted else None
 
 
 def newest_ticks(added: Iterable[str]) -> list[str]:

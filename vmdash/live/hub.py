@@ -8,16 +8,15 @@ message is handed to the pages that follow its group.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Protocol, cast
-from weakref import WeakKeyDictionary
 
 import orjson
 from channels.layers import BaseChannelLayer, get_channel_layer
 
+from vmdash.live.loops import one_per_loop
 from vmdash.live.messages import Tick
 
 log = logging.getLogger(__name__)
@@ -80,12 +79,17 @@ class Hub:
     async def _receive(self, layer: BaseChannelLayer, channel: str) -> None:
         while True:
             try:
-                self._hand_out(await layer.receive(channel))
+                message = await layer.receive(channel)
             except asyncio.CancelledError:
                 raise
             except Exception:
-                log.exception("A live message could not be handed out.")
+                log.exception("Live messages cannot be received.")
                 await asyncio.sleep(RETRY_S)
+                continue
+            try:
+                self._hand_out(message)
+            except Exception:  # it must not hold up those after it
+                log.exception("A live message could not be handed out.")
 
     def _hand_out(self, message: dict[str, Any]) -> None:
         delivery = Delivery(message["group"], message["text"], calm=message["calm"])
@@ -93,12 +97,4 @@ class Hub:
             follower.take(delivery)
 
 
-_hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, Hub] = WeakKeyDictionary()
-
-
-def hub() -> Hub:
-    """The hub of the running loop."""
-    loop = asyncio.get_running_loop()
-    with contextlib.suppress(KeyError):
-        return _hubs[loop]
-    return _hubs.setdefault(loop, Hub())
+hub = one_per_loop(Hub)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from weakref import WeakKeyDictionary
 
 from channels.db import database_sync_to_async
 from django.contrib.auth.models import AnonymousUser
 
 from vmdash.access.models import User
 from vmdash.access.sessions import people_of
+from vmdash.live.loops import one_per_loop
 
 _people_of = database_sync_to_async(people_of)
 
@@ -55,12 +54,4 @@ class People:
                 answer.set_result(people.get(key) or AnonymousUser())
 
 
-_loops: WeakKeyDictionary[asyncio.AbstractEventLoop, People] = WeakKeyDictionary()
-
-
-def people() -> People:
-    """Those of the running loop."""
-    loop = asyncio.get_running_loop()
-    with contextlib.suppress(KeyError):
-        return _loops[loop]
-    return _loops.setdefault(loop, People())
+people = one_per_loop(People)

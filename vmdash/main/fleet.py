@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 from uuid import UUID
 
 from domains.action_types import STATE_WORDS
@@ -188,7 +188,7 @@ def fleet(user: User, *, site: str = "") -> Fleet:
     ]
     losses = _losses(user, fresh_samples(ticks.values()))
     return Fleet(
-        sites=_by_site(tiles),
+        sites=by_site(tiles),
         named=named,
         totals=_totals(hosts, groups, ticks.values()),
         silent_hosts=[tile for tile in tiles if tile.host.enabled and not tile.answers][:MOST_IN_LIST],
@@ -232,11 +232,19 @@ def _losses(user: User | AnonymousUser, samples: Mapping[str, GuestSample]) -> l
     return [Loss(uuid, names[UUID(uuid)], steal) for steal, uuid in worst if UUID(uuid) in names]
 
 
-def _by_site(tiles: Iterable[Tile]) -> list[tuple[str, list[Tile]]]:
-    """Sites by name, hosts without one last."""
-    sites: dict[str, list[Tile]] = defaultdict(list)
+class HasHost(Protocol):
+    @property
+    def host(self) -> Host | None: ...
+
+
+H = TypeVar("H", bound=HasHost)
+
+
+def by_site(tiles: Iterable[H]) -> list[tuple[str, list[H]]]:
+    """Sites by name, hosts without one last; within a site in the order of `tiles`."""
+    sites: dict[str, list[H]] = defaultdict(list)
     for tile in tiles:
-        sites[tile.host.site.name if tile.host.site else ""].append(tile)
+        sites[tile.host.site.name if tile.host and tile.host.site else ""].append(tile)
     return sorted(sites.items(), key=lambda item: (not item[0], item[0]))
 
 

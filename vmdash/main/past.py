@@ -6,7 +6,7 @@ Whatever was not recorded is said to be unknown. People see the hosts and guests
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from hosts.then import FiguresThen, connections_then, figures_then
 from vmdash.access.roles import Permission, can
 from vmdash.exceptions import Unavailable
 from vmdash.formats import natural
-from vmdash.main.fleet import MOST_NAMED, MOST_SQUARES, WORST, WORST_FROM_PERCENT
+from vmdash.main.fleet import MOST_NAMED, MOST_SQUARES, WORST, WORST_FROM_PERCENT, StateCount, by_site
 
 if TYPE_CHECKING:
     from vmdash.access.models import User
@@ -64,12 +64,10 @@ class Tile:
         return self.connection is not None and self.connection.state != Host.State.UP
 
     @property
-    def states(self) -> list[tuple[str, str, int]]:
-        """State, its words and how many, the most frequent first."""
-        count: dict[tuple[str, str], int] = defaultdict(int)
-        for guest in self.guests:
-            count[guest.state, guest.label] += 1
-        return [(state, label, number) for (state, label), number in sorted(count.items(), key=lambda one: -one[1])]
+    def states(self) -> list[StateCount]:
+        """The most frequent first."""
+        count = Counter((guest.state, guest.label) for guest in self.guests)
+        return [StateCount(state, label, number) for (state, label), number in count.most_common()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,7 @@ def fleet_then(user: User, at: datetime, hosts: Sequence[Host], *, site: str = "
     recorded = [one for one in tiles if one.is_recorded]
     away = [tile(name, None) for name in places if name not in by_name]
     return Past(
-        sites=_by_site([*recorded, *away]),
+        sites=by_site(sorted([*recorded, *away], key=_in_order)),
         named=named,
         steal=steal,
         worst=_worst(shown, steal),
@@ -193,9 +191,6 @@ def _by_name(host: Host) -> list[tuple[int, str]]:
     return natural(host.name)
 
 
-def _by_site(tiles: Iterable[Tile]) -> list[tuple[str, list[Tile]]]:
-    """Sites by name, hosts without one after them, in natural order; last the hosts that are not there any more."""
-    sites: dict[str, list[Tile]] = defaultdict(list)
-    for tile in sorted(tiles, key=lambda tile: (tile.host is None, natural(tile.name))):
-        sites[tile.host.site.name if tile.host and tile.host.site else ""].append(tile)
-    return sorted(sites.items(), key=lambda item: (not item[0], item[0]))
+def _in_order(tile: Tile) -> tuple[bool, list[tuple[int, str]]]:
+    """Last the hosts that are not there any more."""
+    return tile.host is None, natural(tile.name)

@@ -71,22 +71,21 @@ def answer(
 
     With `after` (Unix seconds) only the points since then come, for a chart that goes on.
     """
-    window = chosen_window(asked)
+    whole = window = chosen_window(asked)
     if form == "json" and (after := asked.get("after", "")):
         if not (after.isascii() and after.isdecimal() and len(after) <= 12):
             raise BadRequest("After which point? Write its time in Unix seconds.")
-        whole, window = window, window.after(int(after))
-    else:
-        whole = window
+        window = whole.after(int(after))
+    shown = charts(window)
     try:
-        found = drawn(charts(window), window)
+        found = drawn(shown, window)
     except Unavailable as error:
         log.warning("%s %s", error.message, error.detail)
         return JsonResponse({"error": error.message, "hint": error.hint}, status=503)
     if form == "json":
         trouble = history_trouble()
         note = trouble.of_charts if trouble else ""
-        spreads = _spreads(charts(whole), whole)
+        spreads = _spreads(shown if window is whole else charts(whole), whole)
         return JsonResponse(as_json(found, window, events(window), spreads) | {"note": note})
     return HttpResponse(
         as_csv(found, window),

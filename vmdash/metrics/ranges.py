@@ -102,8 +102,13 @@ class Window:
 
     @property
     def over_s(self) -> int:
-        several = max(60, 4 * settings.SLOW_INTERVAL_S)
+        several = some_readings_s()
         return max(self.step_s, several if self.is_fine else max(several, 2 * EVERY_MS // 1000))
+
+
+def some_readings_s() -> int:
+    """How long some readings take together: a figure is made of those of so many seconds, and of no older ones."""
+    return max(60, 4 * settings.SLOW_INTERVAL_S)
 
 
 def window_of(asked: Mapping[str, str]) -> Window:

@@ -6,6 +6,7 @@ as long.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from urllib.parse import quote
 
 from django import template
@@ -13,7 +14,7 @@ from django.utils.html import escape
 from django.utils.safestring import SafeString
 
 from vmdash.formats import percent
-from vmdash.main.fleet import Tile
+from vmdash.main.fleet import StateCount, Tile
 from vmdash.main.templatetags.ui import age, freshness, icon, meter
 
 register = template.Library()
@@ -54,7 +55,7 @@ def _maintenance(tile: Tile) -> str:
 
 def _guests(tile: Tile) -> str:
     if not tile.squares:
-        return _counts(tile)
+        return counts(tile.states, "no guests")
     if tile.named:
         names = [
             f'<a class="named cut" href="/domains/{square.uuid}/" title="{escape(square.name)}: {square.label}">'
@@ -72,12 +73,12 @@ def _guests(tile: Tile) -> str:
     return f'{summary}<div class="squares" aria-hidden="true">{"".join(squares)}</div>'
 
 
-def _counts(tile: Tile) -> str:
-    counts = [
-        f'<span class="nowrap"><i class="sq {count.state}"></i>{count.number} {count.label}</span>'
-        for count in tile.states
+def counts(states: Iterable[StateCount], without: str) -> str:
+    """How many guests are in which state, instead of a square for each; `without`: what is said of none."""
+    told = [
+        f'<span class="nowrap"><i class="sq {count.state}"></i>{count.number} {count.label}</span>' for count in states
     ]
-    return f'<p class="counts small">{" ".join(counts) or "no guests"}</p>'
+    return f'<p class="counts small">{" ".join(told) or without}</p>'
 
 
 def _why(tile: Tile) -> str:

@@ -15,7 +15,7 @@ from domains.timeline.then import GuestThen
 from hosts.models import Host
 from vmdash.formats import percent
 from vmdash.main.past import Tile
-from vmdash.main.templatetags.fleet import MUCH_STEAL_PERCENT
+from vmdash.main.templatetags.fleet import MUCH_STEAL_PERCENT, counts
 from vmdash.main.templatetags.ui import icon, meter
 
 register = template.Library()
@@ -57,15 +57,11 @@ def _mark(tile: Tile, lost: float | None) -> str:
 
 def _guests(tile: Tile, steal: Mapping[UUID, float]) -> str:
     if not tile.drawn or not tile.guests:
-        counts = [
-            f'<span class="nowrap"><i class="sq {state}"></i>{number} {label}</span>'
-            for state, label, number in tile.states
-        ]
-        return f'<p class="counts small">{" ".join(counts) or "no guests known"}</p>'
+        return counts(tile.states, "no guests known")
     if tile.named:
         return f'<div class="squares">{"".join(_named(guest, steal.get(guest.uuid)) for guest in tile.guests)}</div>'
     squares = [_square(guest, steal.get(guest.uuid)) for guest in tile.guests]
-    summary = ", ".join(f"{number} {label}" for _, label, number in tile.states)
+    summary = ", ".join(f"{count.number} {count.label}" for count in tile.states)
     return f'<p class="visually-hidden">{summary}</p><div class="squares" aria-hidden="true">{"".join(squares)}</div>'
 
 

@@ -1,0 +1,15 @@
+"""From a host, and from what belongs to one, to the things that grants can be about."""
+
+from __future__ import annotations
+
+from vmdash.access.reach import Scope
+
+HOST_PATHS = {Scope.SITE: ["site"], Scope.HOST: ["pk"], Scope.TAG: ["tags"]}
+
+
+def from_host(lookup: str) -> dict[Scope, list[str]]:
+    """`lookup` leads from a row to its host."""
+    return {
+        scope: [lookup if path == "pk" else f"{lookup}__{path}" for path in paths]
+        for scope, paths in HOST_PATHS.items()
+    }
