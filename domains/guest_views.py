@@ -10,8 +10,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from domains import tagging
-from domains.forms import TagsForm
+from domains import notes, tagging
+from domains.forms import NoteForm, TagsForm
 from domains.guest_page import TABS, page_of
 from domains.models import Domain
 from domains.steal.over_time import cpu_charts
@@ -89,6 +89,22 @@ def tags(request: SignedInRequest, uuid: UUID) -> HttpResponse:
     page = page_of(found, request.user)
     panel = _panel(request, found)
     context = {"page": page, "tab": "overview", "tabs": TABS, "tags_form": form, "panel": panel}
+    return render(request, "domains/guest_overview.html", context, status=400)
+
+
+@require_POST
+@allow(Permission.OPERATE)
+def note(request: SignedInRequest, uuid: UUID) -> HttpResponse:
+    """Say whose guest it is, and what to know before it is stopped."""
+    found = _guest(request, uuid)
+    check(request, Permission.OPERATE, found)
+    form = NoteForm(request.POST)
+    if form.is_valid():
+        notes.set_note(domain=found, user=request.user, **form.cleaned_data)
+        messages.success(request, "Owner and note are saved.")
+        return redirect("guest", uuid)
+    page = page_of(found, request.user)
+    context = {"page": page, "tab": "overview", "tabs": TABS, "note_form": form, "panel": _panel(request, found)}
     return render(request, "domains/guest_overview.html", context, status=400)
 
 

@@ -63,7 +63,8 @@ class DomainQuerySet(models.QuerySet["Domain"]):
 
 
 class Domain(models.Model):
-    """One guest, as the collector saw it last. Only `tags` and `is_template` are people's; the rest is libvirt's.
+    """One guest, as the collector saw it last. Only `tags`, `owner`, `note` and `is_template` are people's; the rest
+    is libvirt's.
 
     The row follows the guest: `host` is where it is active, or else where it is defined (see
     `Sighting`). When nobody defines it any more `gone_at` is set, and the row with its tags comes
@@ -109,6 +110,12 @@ class Domain(models.Model):
     os_name = models.CharField(max_length=120, blank=True)
     """What the guest agent calls the operating system."""
     agent = models.CharField(max_length=12, choices=Agent, default=Agent.NONE)
+    logged_in = models.JSONField(null=True, blank=True)
+    """Who is logged in, as the guest agent told last: `[{"name", "since"}]`, in ISO 8601 or None; None: not known."""
+    owner = models.CharField(max_length=120, blank=True)
+    """People's word for whose guest it is."""
+    note = models.CharField(max_length=500, blank=True)
+    """What people should know before they stop it, such as what depends on it."""
     addresses = models.JSONField(default=list, blank=True)
     """`["192.0.2.7", "2001:db8::7"]`, loopback and link-local left out."""
     disks = models.JSONField(default=list, blank=True)

@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-out/", views.SignOut.as_view(), name="sign-out"),
     path("domains/", include("domains.consoles.urls")),
     path("domains/", include("domains.urls")),
+    path("desk/", include("domains.desk.urls")),
     path("hosts/", include("domains.draining.urls")),
     path("hosts/", include("hosts.urls")),
     path("storage/", include("storage.urls")),
