@@ -140,7 +140,7 @@ class GuestPage:
 
     @property
     def sees_all_jobs(self) -> bool:
-        return can(self.user, Permission.VIEW_ALL_JOBS)
+        return can(self.user, Permission.VIEW_ALL_JOBS, self.domain)
 
     @property
     def memory(self) -> float | None:

@@ -20,6 +20,7 @@ from domains.snapshots.models import SnapshotSchedule as SnapshotSchedule
 from domains.timeline.models import GuestEvent as GuestEvent
 from hosts.models import Host, Tag
 from vmdash.access.reach import Place, Scope, within
+from vmdash.access.table import Permission
 from vmdash.jobs.models import Job
 
 if TYPE_CHECKING:
@@ -56,6 +57,10 @@ class DomainQuerySet(models.QuerySet["Domain"]):
     def visible_to(self, user: User | AnonymousUser) -> DomainQuerySet:
         """The guests that `user` may know of. Every queryset shown to a person starts here."""
         return within(self.present(), user, GUEST_PATHS)
+
+    def open_to(self, user: User | AnonymousUser, permission: Permission) -> DomainQuerySet:
+        """Those to which `user` may do it."""
+        return within(self.present(), user, GUEST_PATHS, permission)
 
     def present(self) -> DomainQuerySet:
         """Guests that exist; one that was undefined keeps its row for a while."""

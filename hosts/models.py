@@ -10,6 +10,7 @@ from django.db import models
 from hosts.places import HOST_PATHS
 from vmdash.access.encryption import EncryptedTextField
 from vmdash.access.reach import Place, Scope, within
+from vmdash.access.table import Permission
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -94,6 +95,10 @@ class HostQuerySet(models.QuerySet["Host"]):
     def visible_to(self, user: User | AnonymousUser) -> HostQuerySet:
         """The hosts that `user` may know of. Every queryset shown to a person starts here."""
         return within(self, user, HOST_PATHS)
+
+    def open_to(self, user: User | AnonymousUser, permission: Permission) -> HostQuerySet:
+        """Those to which `user` may do it."""
+        return within(self, user, HOST_PATHS, permission)
 
 
 class Host(models.Model):

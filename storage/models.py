@@ -14,7 +14,7 @@ from hosts.models import Host
 from hosts.places import from_host
 from vmdash.access.encryption import EncryptedTextField
 from vmdash.access.reach import Place, within
-from vmdash.access.roles import Permission, can
+from vmdash.access.table import Permission
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -54,6 +54,10 @@ class PoolQuerySet(models.QuerySet["Pool"]):
     def visible_to(self, user: User | AnonymousUser) -> PoolQuerySet:
         """The pools that `user` may know of. Every queryset shown to a person starts here."""
         return within(self, user, from_host("host"))
+
+    def open_to(self, user: User | AnonymousUser, permission: Permission) -> PoolQuerySet:
+        """Those to which `user` may do it."""
+        return within(self, user, from_host("host"), permission)
 
 
 class Pool(models.Model):
@@ -211,8 +215,13 @@ class Upload(models.Model):
 
 class ImageQuerySet(models.QuerySet["Image"]):
     def visible_to(self, user: User | AnonymousUser) -> ImageQuerySet:
-        """The images that `user` may know of, which belong to no host. Every queryset shown to a person starts here."""
-        return self if can(user, Permission.VIEW) else self.none()
+        """The images that `user` may know of: those with a copy that they may see. Every queryset shown to a person
+        starts here."""
+        return within(self, user, from_host("copies__pool__host"))
+
+    def open_to(self, user: User | AnonymousUser, permission: Permission) -> ImageQuerySet:
+        """Those to which `user` may do it, in one of their places."""
+        return within(self, user, from_host("copies__pool__host"), permission)
 
 
 class Image(models.Model):
@@ -241,6 +250,16 @@ class Image(models.Model):
         return self.name
 
 
+class ImageCopyQuerySet(models.QuerySet["ImageCopy"]):
+    def visible_to(self, user: User | AnonymousUser) -> ImageCopyQuerySet:
+        """The copies that `user` may know of. Every queryset shown to a person starts here."""
+        return within(self, user, from_host("pool__host"))
+
+    def open_to(self, user: User | AnonymousUser, permission: Permission) -> ImageCopyQuerySet:
+        """Those to which `user` may do it."""
+        return within(self, user, from_host("pool__host"), permission)
+
+
 class ImageCopy(models.Model):
     """A volume that holds an image."""
 
@@ -256,9 +275,15 @@ class ImageCopy(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.UNCHECKED)
     checked_at = models.DateTimeField(null=True, blank=True)
 
+    objects = ImageCopyQuerySet.as_manager()
+
     class Meta:
         ordering = ["pool__host__name", "pool__name"]
         constraints = [models.UniqueConstraint(fields=["pool", "volume_name"], name="one_image_per_volume")]
 
     def __str__(self) -> str:
         return f"{self.image} in {self.pool}"
+
+    def places(self) -> list[Place]:
+        """Where grants reach it: those of its host."""
+        return self.pool.places()

@@ -8,7 +8,7 @@ model): a guest is in itself, its host, its host's site, and its tags. Decided h
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from django.db.models import Q, QuerySet, TextChoices
@@ -54,6 +54,11 @@ class Reach:
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Reach) and (self.everywhere, self._held) == (other.everywhere, other._held)
+
+    @property
+    def key(self) -> Hashable:
+        """The same for those who were granted the same."""
+        return self.everywhere, frozenset(self._held.items())
 
     __hash__ = None  # type: ignore[assignment]  # what is equal by what it holds is no key
 

@@ -139,7 +139,21 @@ def publish(job: Job) -> None:
 def publish_line(line: JobLine) -> None:
     """Send a line of the job's log to the same people."""
     at = milliseconds(line.at)
-    _send(line.job, {"type": "job_line", "job": str(line.job_id), "line": line.pk, "at": at, "text": line.text})
+    job = line.job
+    _send(
+        job,
+        {
+            "type": "job_line",
+            "job": str(job.pk),
+            "target_kind": job.target_kind,
+            "target_id": job.target_id,
+            "host": job.host_name,
+            "requested_by": job.requested_by_name,
+            "line": line.pk,
+            "at": at,
+            "text": line.text,
+        },
+    )
 
 
 def _send(job: Job, what: JobChanged | JobLogged) -> None:

@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from vmdash.access.guards import SignedInRequest, allow
-from vmdash.access.roles import Permission, can
+from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.exceptions import Conflict, NotPermitted, VmdashError
 from vmdash.jobs import services
 from vmdash.jobs.forms import JobFilter
@@ -35,7 +35,8 @@ def jobs(request: SignedInRequest) -> HttpResponse:
         "form": form,
         "page": page,
         "rows": job_rows(page, request.user, folded=not filtered),
-        "sees_all": can(request.user, Permission.VIEW_ALL_JOBS),
+        "sees_others": can(request.user, Permission.VIEW_ALL_JOBS),
+        "sees_all": can_everywhere(request.user, Permission.VIEW_ALL_JOBS),
         "filtered": filtered,
     }
     return render(request, "jobs/list.html", context, status=200 if form.is_valid() else 400)
