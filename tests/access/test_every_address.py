@@ -28,7 +28,7 @@ OWN = {"upload", "upload-state", "upload-ticket"}
 """Seen by those who began it alone."""
 JOBS = {"job", "job-cancel", "job-retry"}
 """Other people's are seen by those who have the permission for that."""
-NOT_THINGS = {"form", "tab"}
+NOT_THINGS = {"form", "tab", "action"}
 """Arguments that name nothing."""
 MAY_BE_MISSING = {"console-ticket", "screen", "guest-migrate-start"}
 """404 even for those who may: there is no such picture or ticket, and no such target."""

@@ -68,6 +68,7 @@ class World:
             "uuid": self.guest.pk,
             "job_id": uuid.uuid4(),
             "tab": "cpu",
+            "action": "shutdown",
             "form": "json",
             "host": self.host.name,
             "pool": self.pool.name,
