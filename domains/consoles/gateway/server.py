@@ -21,7 +21,7 @@ from domains.consoles.gateway.admission import Refused, Visit
 from domains.consoles.gateway.endings import CloseCode, Ending
 from domains.consoles.gateway.relay import Relay, Traffic
 from domains.consoles.gateway.targets import Line
-from vmdash.access import audit
+from vmdash.access import audit, origin
 from vmdash.exceptions import VmdashError
 from vmdash.virt.errors import ResourceBusy
 
@@ -56,6 +56,8 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]  # websockify h
 
     def handle_upgrade(self) -> None:
         """Called by websockify for each request for a WebSocket. It opens once the console is reached."""
+        forwarded_for = ",".join(self.headers.get_all("X-Forwarded-For", []))
+        origin.begin(origin.address_of(self.client_address[0], forwarded_for))
         try:
             if self.server.is_full:
                 raise Refused("Too many consoles are open. Try again later.", HTTPStatus.SERVICE_UNAVAILABLE)
