@@ -22,8 +22,8 @@ def record(
 ) -> AuditEntry:
     """Add one entry, with the address of the request at hand. It is chained once the transaction is committed.
 
-    `failed`: it was allowed, and did not come about. Texts are cut to what the columns hold; line breaks, and
-    whatever else cannot be seen, become spaces.
+    `failed`: it was allowed, and did not come about. Texts are cut to what the columns hold; NUL is left out; line
+    breaks, and whatever else cannot be seen, become spaces.
     """
     came = origin.current()
     came.refusal_recorded = came.refusal_recorded or refused
@@ -45,4 +45,5 @@ def record(
 
 
 def _one_line(text: str) -> str:
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+    seen = (letter if letter.isprintable() else " " for letter in text.replace("\0", ""))
+    return " ".join("".join(seen).split())

@@ -90,7 +90,7 @@ class _Handler(SysLogHandler):
         super().createSocket()
 
     def handleError(self, record: logging.LogRecord) -> None:
-        raise  # noqa: PLE0704  # called by the handler while it handles what went wrong
+        raise  # called by the handler while it handles what went wrong
 
 
 def _handler() -> SysLogHandler:

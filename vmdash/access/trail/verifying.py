@@ -64,21 +64,19 @@ def _verify(head: AuditHead | None, noted: tuple[int, str] | None) -> Report:
 
 def _check_chain(report: Report, head: AuditHead) -> None:
     number, before = head.anchor_number, head.anchor_hash
-    for entry in _entries(head.anchor_number, head.count):
-        assert entry.number is not None
+    for here, entry in _entries(head.anchor_number, head.count):
         report.checked += 1
-        follows = entry.number == number + 1
-        if not follows:
-            report.add(_missing(number + 1, entry.number - 1))
+        if here != number + 1:
+            report.add(_missing(number + 1, here - 1))
         elif entry.previous_hash != before:
             report.add(
-                f"Entry {number} was replaced: entry {entry.number} followed on another."
+                f"Entry {number} was replaced: entry {here} followed on another."
                 if number > head.anchor_number
-                else f"Entry {entry.number} does not follow on what was before it: the beginning was changed."
+                else f"Entry {here} does not follow on what was before it: the beginning was changed."
             )
         if hash_of(entry) != entry.hash:
-            report.add(f"Entry {entry.number} was changed. It reads now: {in_words(entry)}.")
-        number, before = entry.number, entry.hash
+            report.add(f"Entry {here} was changed. It reads now: {in_words(entry)}.")
+        number, before = here, entry.hash
     if number < head.count:
         report.add(_missing(number + 1, head.count))
     elif before != head.hash:
@@ -108,11 +106,13 @@ def _check_noted(report: Report, head: AuditHead, number: int, noted_hash: str) 
         report.add(f"Entry {number} is not the one that was noted: its hash is {known}.")
 
 
-def _entries(after: int, to: int) -> Iterator[AuditEntry]:
-    """In the order of the chain, some after the other: no transaction lasts as long as the whole."""
-    while some := list(AuditEntry.objects.filter(number__gt=after, number__lte=to).order_by("number")[:_AT_ONCE]):
-        yield from some
-        after = some[-1].number or to
+def _entries(after: int, to: int) -> Iterator[tuple[int, AuditEntry]]:
+    """With their numbers, in the order of the chain, some after the other: no transaction lasts as long as all."""
+    following = AuditEntry.objects.filter(number__lte=to).order_by("number")
+    while some := list(following.filter(number__gt=after)[:_AT_ONCE]):
+        for entry in some:
+            after = entry.number or to
+            yield after, entry
 
 
 def _missing(first: int, last: int) -> str:

@@ -66,6 +66,6 @@ def _check_everywhere(request: SignedInRequest) -> None:
 
 async def _streamed(blocks: Iterator[bytes]) -> AsyncIterator[bytes]:
     """Django would put all blocks into memory at once, were they not asynchronous."""
-    following = sync_to_async(next, thread_sensitive=True)
-    while block := await following(blocks, b""):
+    following = sync_to_async(lambda: next(blocks, b""), thread_sensitive=True)
+    while block := await following():
         yield block
