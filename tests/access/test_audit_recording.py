@@ -6,13 +6,16 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
-from django.test import AsyncClient, Client
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
+from django.test import AsyncClient, Client, RequestFactory
 from pytest_django import Settings
 
 from tests.factories import PASSWORD, JobFactory
 from vmdash import env
 from vmdash.access import origin
 from vmdash.access.audit import record
+from vmdash.access.middleware import AuditTrail
 from vmdash.access.models import AuditEntry, User
 from vmdash.access.roles import Role
 from vmdash.exceptions import Conflict
@@ -76,6 +79,22 @@ def test_a_refused_page_is_recorded_with_the_reason(viewer_client: Client) -> No
     assert (entry.action, entry.result, entry.user_name) == ("page.refused", "refused", "viewer")
     assert (entry.target_name, entry.address) == ("GET /alerts/receivers/", "192.0.2.7")
     assert entry.detail == "You may not choose whom alerts are told to."
+
+
+@pytest.mark.parametrize(("undone", "actions"), [(False, ["host.drain"]), (True, ["page.refused"])])
+def test_a_refusal_is_recorded_once_and_never_lost(
+    rf: RequestFactory, viewer: User, undone: bool, actions: list[str]
+) -> None:
+    def refuse(request: HttpRequest) -> HttpResponse:
+        with transaction.atomic():
+            record(user=viewer, action="host.drain", refused=True)
+            transaction.set_rollback(undone)
+        return HttpResponseForbidden()
+
+    request = rf.post("/hosts/kvm1/drain/")
+    request.user = viewer
+    AuditTrail(refuse)(request)
+    assert [action for action, _, _ in _actions()] == actions
 
 
 def test_a_form_without_its_token_is_too(viewer: User) -> None:

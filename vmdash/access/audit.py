@@ -26,7 +26,6 @@ def record(
     breaks, and whatever else cannot be seen, become spaces.
     """
     came = origin.current()
-    came.refusal_recorded = came.refusal_recorded or refused
     entry = AuditEntry.objects.create(
         user=user,
         user_name=user.username if user else "",
@@ -39,6 +38,8 @@ def record(
         failed=failed,
         detail=_one_line(detail)[:500],
     )
+    if refused:
+        came.refusal_id = entry.pk
     # What keeps it from being chained now must not undo, or seem to undo, what was done: the scheduler tries again.
     transaction.on_commit(chain.seal_some, robust=True)
     return entry

@@ -12,7 +12,7 @@ from django.utils.deprecation import MiddlewareMixin
 
 from vmdash.access import origin
 from vmdash.access.audit import record
-from vmdash.access.models import User
+from vmdash.access.models import AuditEntry, User
 
 
 class AuditTrail(MiddlewareMixin):
@@ -51,7 +51,9 @@ def _begin(request: HttpRequest) -> origin.Origin:
 def _record_refusal(request: HttpRequest, came: origin.Origin) -> None:
     """For people only: strangers shall not be able to fill the trail."""
     user = getattr(request, "user", None)
-    if came.refusal_recorded or not isinstance(user, User):
+    if not isinstance(user, User):
+        return
+    if came.refusal_id and AuditEntry.objects.filter(pk=came.refusal_id).exists():
         return
     record(
         user=user,

@@ -15,8 +15,8 @@ class Origin:
     """One request."""
 
     address: str = ""
-    refusal_recorded: bool = False
-    """The audit trail has it already that this request was refused."""
+    refusal_id: int | None = None
+    """The entry of the audit trail that says that this request was refused; unless it was rolled back since."""
 
 
 _current: ContextVar[Origin | None] = ContextVar("vmdash_origin", default=None)

@@ -86,7 +86,7 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]  # websockify h
             ending = self._carry(self.line, traffic) if isinstance(self.line, Line) else _ending_for(self.line)
         finally:  # also when the gateway is told to stop, or something unforeseen happens
             summary = _summary(self.visit, ending, traffic, time.monotonic() - began)
-            _record(self.visit, "console.disconnect", summary)
+            _record(self.visit, "console.disconnect", summary, failed=not isinstance(self.line, Line))
             self._say_goodbye(ending)
 
     def _carry(self, line: Line, traffic: Traffic) -> Ending:
@@ -186,13 +186,14 @@ def _ending_for(error: Exception) -> Ending:
     return Ending(CloseCode.IN_USE if isinstance(error, ResourceBusy) else CloseCode.UNREACHABLE, str(error))
 
 
-def _record(visit: Visit, action: str, detail: str) -> None:
+def _record(visit: Visit, action: str, detail: str, *, failed: bool = False) -> None:
     audit.record(
         user=visit.user,
         action=action,
         target_kind="domain",
         target_id=visit.domain.pk,
         target_name=visit.domain.name,
+        failed=failed,
         detail=detail,
     )
 
