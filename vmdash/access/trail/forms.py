@@ -12,7 +12,7 @@ _EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzin
 
 
 def _search(label: str, most: int) -> forms.CharField:
-    widget = forms.TextInput(attrs={"type": "search", "placeholder": label, "spellcheck": "false"})
+    widget = forms.TextInput(attrs={"type": "search", "placeholder": label, "spellcheck": "false", "size": 16})
     return forms.CharField(required=False, max_length=most, label=label, widget=widget)
 
 
