@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.core.exceptions import ImproperlyConfigured
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
@@ -17,7 +18,6 @@ from vmdash.access import origin
 from vmdash.access.audit import record
 from vmdash.access.middleware import AuditTrail
 from vmdash.access.models import AuditEntry, User
-from vmdash.access.roles import Role
 from vmdash.exceptions import Conflict
 from vmdash.jobs import services, transitions
 from vmdash.jobs.models import Job
@@ -104,17 +104,12 @@ def test_a_form_without_its_token_is_too(viewer: User) -> None:
     assert AuditEntry.objects.get().target_name == "POST /sign-out/"
 
 
-@pytest.mark.django_db(transaction=True)
-async def test_the_same_when_pages_are_served_as_the_web_process_does() -> None:
+def test_the_same_when_pages_are_served_as_the_web_process_does(viewer: User) -> None:
     client = AsyncClient()
-    await client.aforce_login(await _viewer())
-    assert (await client.get("/alerts/receivers/", REMOTE_ADDR="127.0.0.1")).status_code == 403
-    entry = await AuditEntry.objects.aget()
-    assert (entry.action, entry.address, entry.number) == ("page.refused", "127.0.0.1", 1)
-
-
-async def _viewer() -> User:
-    return await User.objects.acreate(username="viewer", role=Role.VIEWER)
+    client.force_login(viewer)
+    assert async_to_sync(client.get)("/alerts/receivers/", REMOTE_ADDR="127.0.0.1").status_code == 403
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.address, entry.user) == ("page.refused", "127.0.0.1", viewer)
 
 
 def test_strangers_cannot_fill_it(db: None) -> None:
