@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from domains.models import Domain
 from hosts.models import Host
-from vmdash.access.roles import Permission, can
+from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.alerts.models import Alert
 from vmdash.jobs.models import Job
 
@@ -69,6 +69,7 @@ def shell(request: HttpRequest) -> dict[str, object]:
         here = request.path == url if url == "/" else request.path.startswith(url)
         return Place(name, key, icon, url, here, counts.get(url_name))
 
+    administration = [place("Audit", "u", "audit", "audit")] if can_everywhere(user, Permission.AUDIT) else []
     return {
         "frame": Frame(
             places=[
@@ -80,6 +81,7 @@ def shell(request: HttpRequest) -> dict[str, object]:
                 *([place("Desk", "d", "desk", "desk")] if can(user, Permission.POWER) else []),
                 place("Alerts", "a", "warning", "alerts"),
                 place("Capacity", "c", "capacity", "capacity"),
+                *administration,
             ],
             sites=_sites(request, hosts.exclude(site=None)),
             job_ids=job_ids,
