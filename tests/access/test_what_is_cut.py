@@ -12,9 +12,16 @@ from django.utils import timezone
 
 from domains.models import DomainState, SnapshotSchedule
 from hosts.models import Tag
-from storage.models import ImageCopy
+from storage.models import ImageCopy, Pool, Storage
 from tests.access.world import WORD, World
-from tests.factories import CredentialFactory, DomainFactory, HostFactory, JobFactory, UserFactory
+from tests.factories import (
+    CredentialFactory,
+    DomainFactory,
+    HostFactory,
+    JobFactory,
+    UserFactory,
+    VolumeFactory,
+)
 from vmdash.access.models import AuditEntry, Grant, User
 from vmdash.access.reach import Scope
 from vmdash.access.roles import Permission, Role
@@ -235,3 +242,17 @@ def test_every_permission_is_asked_of_some_address() -> None:
     asked = {getattr(address.view, "permission", None) for address in ADDRESSES}
     finer = {Permission.POWER, Permission.FORCE, Permission.VIEW_ALL_JOBS, Permission.MANAGE_PEOPLE}
     assert set(Permission) - asked <= finer
+
+
+def test_of_shared_storage_a_guest_that_is_not_seen_is_in_the_way_without_its_name(world: World) -> None:
+    shared = Storage.objects.create(name="nfs", evidence=Storage.Evidence.SOURCE)
+    Pool.objects.update(storage=shared, path="/srv/shared")
+    volume = VolumeFactory.create(pool=world.other_pool, name="disk.qcow2", path="/srv/shared/disk.qcow2")
+    world.guest.disks = [{"target": "vda", "source": "/srv/shared/disk.qcow2", "readonly": False}]
+    world.guest.save()
+    person = world.person("operator elsewhere")
+    assert isinstance(person, User)
+    url = reverse("volume", args=[world.other_host.name, world.other_pool.name, volume.name])
+    text = client_for(person).get(url).content.decode()
+    assert "a guest that you may not see" in text
+    assert WORD not in text
