@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.test import Client, override_settings
@@ -23,7 +22,7 @@ from vmdash.live.redis import screen_key
 
 pytestmark = pytest.mark.django_db
 
-PAGES = ["console", "serial", "screen.png", f"console/{uuid4()}"]
+PAGES = ["console", "serial", "screen.png", "console/0f2d6a1c-5b7e-4c3d-9a8f-1e2d3c4b5a69"]
 
 
 @pytest.fixture
