@@ -96,6 +96,10 @@ class GuestPage:
         return can(self.user, Permission.CONSOLE, self.domain)
 
     @property
+    def sees_host(self) -> bool:
+        return can(self.user, Permission.VIEW, self.domain.host)
+
+    @property
     def may_clone(self) -> bool:
         return can(self.user, Permission.CLONE, self.domain)
 

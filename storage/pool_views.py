@@ -18,7 +18,7 @@ from storage.pool_forms import PoolFilter, PoolForm
 from storage.pool_services import ConfirmationNeeded
 from storage.timeline import pool_charts, pool_events
 from vmdash.access.guards import SignedInRequest, allow, check
-from vmdash.access.roles import Permission, can
+from vmdash.access.roles import Permission, can_everywhere
 from vmdash.exceptions import InvalidInput, NotPermitted, VmdashError
 from vmdash.metrics.panel import Form, Panel, answer, chosen_window
 from vmdash.virt.xml.pool_types import POOL_TYPES
@@ -45,7 +45,8 @@ def pools(request: SignedInRequest) -> HttpResponse:
         "groups": groups,
         "shown": shown,
         "total": Pool.objects.visible_to(request.user).count(),
-        "may_change": can(request.user, Permission.STORAGE),
+        "may_change": can_everywhere(request.user, Permission.STORAGE)
+        or Host.objects.open_to(request.user, Permission.STORAGE).exists(),
         "columns": columns(wanted["sort"] if wanted else "name"),
     }
     return render(request, "storage/pools.html", context, status=200 if wanted is not None else 400)

@@ -62,8 +62,8 @@ def volume(request: SignedInRequest, host: str, pool: str, name: str) -> HttpRes
         "copy": ImageCopy.objects.filter(pool=found.pool, volume_name=name).select_related("image").first(),
         "jobs": Job.objects.visible_to(request.user).filter(**about)[:NEWEST_JOBS],
         "may_change": can(request.user, Permission.STORAGE, found),
-        "no_write": chains.obstacle_to_write(found),
-        "no_delete": (no_delete := chains.obstacle_to_delete(found)),
+        "no_write": chains.obstacle_to_write(found, request.user),
+        "no_delete": (no_delete := chains.obstacle_to_delete(found, request.user)),
         "guest_from": _guest_from(request.user, found, no_delete),
     }
     return render(request, "storage/volume.html", context)

@@ -62,6 +62,11 @@ class Reach:
 
     __hash__ = None  # type: ignore[assignment]  # what is equal by what it holds is no key
 
+    @property
+    def is_something(self) -> bool:
+        """Whether there is anything that they may do."""
+        return bool(self.everywhere or self._held)
+
     def anywhere(self, permission: Permission) -> bool:
         """Whether there is anything to which they may do it."""
         return permission in self.everywhere or any(permission in held for held in self._held.values())

@@ -17,7 +17,7 @@ from vmdash.exceptions import Conflict, NotPermitted, VmdashError
 from vmdash.jobs import services
 from vmdash.jobs.forms import JobFilter
 from vmdash.jobs.models import Job
-from vmdash.jobs.selectors import job_row, job_rows, jobs_for
+from vmdash.jobs.selectors import job_row, job_rows, jobs_for, leave_out_hidden
 from vmdash.jobs.selectors import tray as tray_of
 
 PAGE_SIZE = 50
@@ -48,6 +48,7 @@ def job(request: SignedInRequest, pk: UUID) -> HttpResponse:
     """One job: what it does or did, its log, its error, its parts, and the virsh command that does the same."""
     visible = Job.objects.visible_to(request.user)
     found = get_object_or_404(visible.select_related("parent", "retry_of"), pk=pk)
+    leave_out_hidden([found], request.user)
     context = {
         "row": job_row(found, request.user),
         "lines": found.lines.all(),
