@@ -36,7 +36,7 @@ def _about(user: User | AnonymousUser, permission: Permission) -> Q:
         return Q(pk__in=[])
     guests = subjects.reached(Subject.GUEST, user, permission)
     hosts = subjects.reached(Subject.HOST, user, permission)
-    is_known = Exists(subjects.all_of(Subject.GUEST).filter(pk=OuterRef("target_guest")))
+    is_known = Q(Exists(subjects.all_of(Subject.GUEST).filter(pk=OuterRef("target_guest"))))
     return Q(target_guest__in=guests.values("pk")) | (Q(host_name__in=hosts.values("name")) & ~is_known)
 
 
