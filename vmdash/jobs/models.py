@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q, Value
+from django.db.models import Case, Exists, OuterRef, Q, Value, When
 from django.db.models.functions import Cast, Replace
 
 from vmdash.access import subjects
@@ -20,26 +20,24 @@ if TYPE_CHECKING:
     from vmdash.access.models import User
 
 
-TARGET_DIGITS = Replace("target_id", Value("-"), Value(""))
-"""A UUID without its dashes, as the next one."""
-_DIGITS = Replace(Cast("pk", models.CharField()), Value("-"), Value(""))
+TARGET_GUEST = Case(
+    When(target_kind="domain", then=Cast(Replace("target_id", Value("-"), Value("")), models.UUIDField())),
+    output_field=models.UUIDField(),
+)
+"""The guest that a job is about, as a UUID that the database compares by an index."""
 
 
 def _about(user: User | AnonymousUser, permission: Permission) -> Q:
     """Jobs whose target `user` may do this to: a guest wherever it is now; everything else, and guests that are not
-    there, by the host. Needs `target_digits`."""
+    there, by the host. Needs `target_guest`."""
     if can_everywhere(user, permission):
         return Q()
     if not can(user, permission):
         return Q(pk__in=[])
-    is_guest = Q(target_kind="domain")
     guests = subjects.reached(Subject.GUEST, user, permission)
-    known = subjects.all_of(Subject.GUEST)
     hosts = subjects.reached(Subject.HOST, user, permission)
-    is_known = is_guest & Q(target_digits__in=known.annotate(digits=_DIGITS).values("digits"))
-    return (is_guest & Q(target_digits__in=guests.annotate(digits=_DIGITS).values("digits"))) | (
-        Q(host_name__in=hosts.values("name")) & ~is_known
-    )
+    is_known = Q(Exists(subjects.all_of(Subject.GUEST).filter(pk=OuterRef("target_guest"))))
+    return Q(target_guest__in=guests.values("pk")) | (Q(host_name__in=hosts.values("name")) & ~is_known)
 
 
 class JobQuerySet(models.QuerySet["Job"]):
@@ -48,7 +46,7 @@ class JobQuerySet(models.QuerySet["Job"]):
         if can_everywhere(user, Permission.VIEW_ALL_JOBS):
             return self
         everybodys, seen = _about(user, Permission.VIEW_ALL_JOBS), _about(user, Permission.VIEW)
-        return self.alias(target_digits=TARGET_DIGITS).filter(everybodys | Q(seen, requested_by_id=user.pk))
+        return self.alias(target_guest=TARGET_GUEST).filter(everybodys | Q(seen, requested_by_id=user.pk))
 
     def unfinished(self) -> JobQuerySet:
         return self.filter(state__in=Job.UNFINISHED)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import UUID
 
-from vmdash.access.reach import Reach, reach_of
+from vmdash.access.reach import Reach, Scope, reach_of
 from vmdash.access.roles import Permission
 from vmdash.access.subjects import Subject, reached
 
@@ -67,8 +68,10 @@ def _sight(person: User, reach: Reach, permission: Permission) -> Sight | None:
     if not reach.anywhere(permission):
         return Sight()
     hosts = dict(reached(Subject.HOST, person, permission).values_list("pk", "name"))
-    alone = reached(Subject.GUEST, person, permission).exclude(host__in=list(hosts))
-    guests = list(alone.values_list("pk", "host"))
+    guests: list[tuple[UUID, int]] = []
+    if reach.ids(permission, Scope.TAG) or reach.ids(permission, Scope.GUEST):
+        alone = reached(Subject.GUEST, person, permission).exclude(host__in=list(hosts))
+        guests = list(alone.values_list("pk", "host"))
     return Sight(
         frozenset(hosts),
         frozenset(hosts.values()),
