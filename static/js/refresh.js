@@ -8,6 +8,7 @@ const REST_MS = 800; // between two loads, since many things may change together
 export function essence(element) {
   const copy = element.cloneNode(true);
   for (const part of copy.querySelectorAll("time, [data-show], svg.meter, [name=csrfmiddlewaretoken]")) part.remove();
+  for (const details of copy.querySelectorAll("details[open]")) details.open = false; // that the reader opened it
   return copy.innerHTML;
 }
 
@@ -29,7 +30,12 @@ export function refresher(ids) {
       const here = document.getElementById(id);
       const fresh = page.getElementById(id);
       if (!here !== !fresh) return location.reload();
-      if (here && essence(here) !== essence(fresh)) here.replaceWith(fresh);
+      if (here && essence(here) !== essence(fresh)) {
+        const opened = [...here.querySelectorAll("details")].map((details) => details.open);
+        here.replaceWith(fresh);
+        for (const [number, details] of [...fresh.querySelectorAll("details")].entries())
+          details.open ||= opened[number];
+      }
     }
     showAges();
   }
