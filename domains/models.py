@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from django.db import models
 from django.db.models import Q
@@ -19,7 +19,7 @@ from domains.snapshots.models import Snapshot as Snapshot
 from domains.snapshots.models import SnapshotSchedule as SnapshotSchedule
 from domains.timeline.models import GuestEvent as GuestEvent
 from hosts.models import Host, Tag
-from vmdash.access.reach import Place, Scope, within
+from vmdash.access.reach import Place, PlacedQuerySet, Scope, within
 from vmdash.access.table import Permission
 from vmdash.jobs.models import Job
 
@@ -53,16 +53,13 @@ ACTIVE_STATES = (
 )
 
 
-class DomainQuerySet(models.QuerySet["Domain"]):
-    def visible_to(self, user: User | AnonymousUser) -> DomainQuerySet:
-        """The guests that `user` may know of. Every queryset shown to a person starts here."""
-        return within(self.present(), user, GUEST_PATHS)
+class DomainQuerySet(PlacedQuerySet["Domain"]):
+    paths = GUEST_PATHS
 
-    def open_to(self, user: User | AnonymousUser, permission: Permission) -> DomainQuerySet:
-        """Those to which `user` may do it."""
-        return within(self.present(), user, GUEST_PATHS, permission)
+    def open_to(self, user: User | AnonymousUser, permission: Permission) -> Self:
+        return within(self.present(), user, self.paths, permission)
 
-    def present(self) -> DomainQuerySet:
+    def present(self) -> Self:
         """Guests that exist; one that was undefined keeps its row for a while."""
         return self.filter(gone_at=None)
 
@@ -157,6 +154,7 @@ class Domain(models.Model):
 
     def places(self) -> list[Place]:
         """Where grants reach it: by itself, by its tags, and by its host."""
+        models.prefetch_related_objects([self], "tags")
         tags = [(Scope.TAG, str(tag.pk)) for tag in self.tags.all()]
         return [(Scope.GUEST, str(self.pk)), *tags, *self.host.places()]
 
@@ -182,10 +180,8 @@ class Sighting(models.Model):
         return f"{self.domain_id} on {self.host_id}: {self.state}"
 
 
-class MigrationQuerySet(models.QuerySet["Migration"]):
-    def visible_to(self, user: User | AnonymousUser) -> MigrationQuerySet:
-        """The moves that `user` may know of. Every queryset shown to a person starts here."""
-        return within(self, user, from_guest("domain"))
+class MigrationQuerySet(PlacedQuerySet["Migration"]):
+    paths = from_guest("domain")
 
 
 class Migration(models.Model):

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
 from hosts.places import HOST_PATHS
 from vmdash.access.encryption import EncryptedTextField
-from vmdash.access.reach import Place, Scope, within
-from vmdash.access.table import Permission
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import AnonymousUser
-
-    from vmdash.access.models import User
+from vmdash.access.reach import Place, PlacedQuerySet, Scope
 
 
 class Site(models.Model):
@@ -91,14 +83,8 @@ class Credential(models.Model):
         return self.name
 
 
-class HostQuerySet(models.QuerySet["Host"]):
-    def visible_to(self, user: User | AnonymousUser) -> HostQuerySet:
-        """The hosts that `user` may know of. Every queryset shown to a person starts here."""
-        return within(self, user, HOST_PATHS)
-
-    def open_to(self, user: User | AnonymousUser, permission: Permission) -> HostQuerySet:
-        """Those to which `user` may do it."""
-        return within(self, user, HOST_PATHS, permission)
+class HostQuerySet(PlacedQuerySet["Host"]):
+    paths = HOST_PATHS
 
 
 class Host(models.Model):
@@ -215,6 +201,7 @@ class Host(models.Model):
 
     def places(self) -> list[Place]:
         """Where grants reach it."""
+        models.prefetch_related_objects([self], "tags")  # read once, however often rights are asked for
         site = [(Scope.SITE, str(self.site_id))] if self.site_id else []
         return [(Scope.HOST, str(self.pk)), *site, *((Scope.TAG, str(tag.pk)) for tag in self.tags.all())]
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
@@ -13,13 +12,7 @@ from django.utils import timezone
 from hosts.models import Host
 from hosts.places import from_host
 from vmdash.access.encryption import EncryptedTextField
-from vmdash.access.reach import Place, within
-from vmdash.access.table import Permission
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import AnonymousUser
-
-    from vmdash.access.models import User
+from vmdash.access.reach import Place, PlacedQuerySet
 
 
 class Storage(models.Model):
@@ -50,14 +43,8 @@ class Storage(models.Model):
         return self.name
 
 
-class PoolQuerySet(models.QuerySet["Pool"]):
-    def visible_to(self, user: User | AnonymousUser) -> PoolQuerySet:
-        """The pools that `user` may know of. Every queryset shown to a person starts here."""
-        return within(self, user, from_host("host"))
-
-    def open_to(self, user: User | AnonymousUser, permission: Permission) -> PoolQuerySet:
-        """Those to which `user` may do it."""
-        return within(self, user, from_host("host"), permission)
+class PoolQuerySet(PlacedQuerySet["Pool"]):
+    paths = from_host("host")
 
 
 class Pool(models.Model):
@@ -112,10 +99,8 @@ class Pool(models.Model):
         return self.host.places()
 
 
-class VolumeQuerySet(models.QuerySet["Volume"]):
-    def visible_to(self, user: User | AnonymousUser) -> VolumeQuerySet:
-        """The volumes that `user` may know of. Every queryset shown to a person starts here."""
-        return within(self, user, from_host("pool__host"))
+class VolumeQuerySet(PlacedQuerySet["Volume"]):
+    paths = from_host("pool__host")
 
 
 class Volume(models.Model):
@@ -213,15 +198,10 @@ class Upload(models.Model):
         return f"{self.file_name} into {self.volume_name}"
 
 
-class ImageQuerySet(models.QuerySet["Image"]):
-    def visible_to(self, user: User | AnonymousUser) -> ImageQuerySet:
-        """The images that `user` may know of: those with a copy that they may see. Every queryset shown to a person
-        starts here."""
-        return within(self, user, from_host("copies__pool__host"))
+class ImageQuerySet(PlacedQuerySet["Image"]):
+    """Those with a copy that a person may see; `open_to`: in one of their places."""
 
-    def open_to(self, user: User | AnonymousUser, permission: Permission) -> ImageQuerySet:
-        """Those to which `user` may do it, in one of their places."""
-        return within(self, user, from_host("copies__pool__host"), permission)
+    paths = from_host("copies__pool__host")
 
 
 class Image(models.Model):
@@ -250,14 +230,8 @@ class Image(models.Model):
         return self.name
 
 
-class ImageCopyQuerySet(models.QuerySet["ImageCopy"]):
-    def visible_to(self, user: User | AnonymousUser) -> ImageCopyQuerySet:
-        """The copies that `user` may know of. Every queryset shown to a person starts here."""
-        return within(self, user, from_host("pool__host"))
-
-    def open_to(self, user: User | AnonymousUser, permission: Permission) -> ImageCopyQuerySet:
-        """Those to which `user` may do it."""
-        return within(self, user, from_host("pool__host"), permission)
+class ImageCopyQuerySet(PlacedQuerySet["ImageCopy"]):
+    paths = from_host("pool__host")
 
 
 class ImageCopy(models.Model):

@@ -43,17 +43,7 @@ def check(request: HttpRequest, permission: Permission, obj: Placed | None = Non
 
 def allow(permission: Permission) -> Callable[[GuardedView[P]], View[P]]:
     """Decorate a view that needs `permission` on anything; what is about one object calls `check` as well."""
-
-    def decorate(view: GuardedView[P]) -> View[P]:
-        @wraps(view)
-        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-            check(request, permission)
-            return view(cast(SignedInRequest, request), *args, **kwargs)
-
-        guarded.permission = permission  # type: ignore[attr-defined]  # read by the access test
-        return guarded
-
-    return decorate
+    return _guarding(permission, check)
 
 
 def check_everywhere(request: HttpRequest, permission: Permission) -> None:
@@ -65,15 +55,20 @@ def check_everywhere(request: HttpRequest, permission: Permission) -> None:
 
 def allow_everywhere(permission: Permission) -> Callable[[GuardedView[P]], View[P]]:
     """Decorate a view about what belongs to no site, host or guest."""
+    return _guarding(permission, check_everywhere)
 
+
+def _guarding(
+    permission: Permission, check_it: Callable[[HttpRequest, Permission], None]
+) -> Callable[[GuardedView[P]], View[P]]:
     def decorate(view: GuardedView[P]) -> View[P]:
         @wraps(view)
         def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-            check_everywhere(request, permission)
+            check_it(request, permission)
             return view(cast(SignedInRequest, request), *args, **kwargs)
 
-        guarded.permission = permission  # type: ignore[attr-defined]
-        guarded.everywhere = True  # type: ignore[attr-defined]
+        guarded.permission = permission  # type: ignore[attr-defined]  # read by the access test, as the next
+        guarded.everywhere = check_it is check_everywhere  # type: ignore[attr-defined]
         return guarded
 
     return decorate

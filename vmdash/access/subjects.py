@@ -5,7 +5,7 @@ Those rows are further down than the apps of hosts and guests, which say here ho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
-from vmdash.access.reach import Place, Placed, Scope, within
+from vmdash.access.reach import Paths, Place, Placed, within
 from vmdash.access.table import Permission
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ class Subject(StrEnum):
 
 
 _rows: dict[Subject, Callable[[], QuerySet[Any]]] = {}
-_paths: dict[Subject, Mapping[Scope, Sequence[str]]] = {}
+_paths: dict[Subject, Paths] = {}
 
 
-def register(subject: Subject, rows: Callable[[], QuerySet[Any]], paths: Mapping[Scope, Sequence[str]]) -> None:
+def register(subject: Subject, rows: Callable[[], QuerySet[Any]], paths: Paths) -> None:
     _rows[subject], _paths[subject] = rows, paths
 
 

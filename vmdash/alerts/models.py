@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from vmdash.access import subjects
 from vmdash.access.encryption import EncryptedTextField
-from vmdash.access.reach import Place
+from vmdash.access.reach import Place, PlacedQuerySet
 from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.access.subjects import About, Subject
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
     from vmdash.access.models import User
+
+
+M = TypeVar("M", bound=models.Model)
 
 
 def _about(user: User | AnonymousUser, permission: Permission) -> Q:
@@ -39,16 +42,14 @@ def _places(*, host: str, guest: UUID | None) -> list[Place]:
     return list((About(guest=guest) if guest else About(host)).places())
 
 
-class AlertQuerySet(models.QuerySet["Alert"]):
-    def visible_to(self, user: User | AnonymousUser) -> AlertQuerySet:
-        """The alerts that `user` may know of: about guests and hosts that they may see. Every queryset shown to a
-        person starts here."""
-        return self.filter(_about(user, Permission.VIEW))
+class AboutQuerySet(PlacedQuerySet[M]):
+    """Rows that name a host, or a guest, or neither."""
 
-    def open_to(self, user: User | AnonymousUser, permission: Permission) -> AlertQuerySet:
-        """Those of them to which `user` may do it."""
+    def open_to(self, user: User | AnonymousUser, permission: Permission) -> Self:
         return self.filter(_about(user, permission))
 
+
+class AlertQuerySet(AboutQuerySet["Alert"]):
     def firing(self) -> AlertQuerySet:
         return self.filter(resolved_at=None)
 
@@ -115,14 +116,8 @@ class Alert(models.Model):
         return "bad" if self.severity == self.Severity.CRITICAL else "warn"
 
 
-class SilenceQuerySet(models.QuerySet["Silence"]):
-    def visible_to(self, user: User | AnonymousUser) -> SilenceQuerySet:
-        """Those of guests and hosts that `user` may see. Every queryset shown to a person starts here."""
-        return self.filter(_about(user, Permission.VIEW))
-
-    def open_to(self, user: User | AnonymousUser, permission: Permission) -> SilenceQuerySet:
-        """Those of them to which `user` may do it."""
-        return self.filter(_about(user, permission))
+class SilenceQuerySet(AboutQuerySet["Silence"]):
+    """Silences of guests and hosts."""
 
 
 class Silence(models.Model):

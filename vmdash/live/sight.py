@@ -50,15 +50,15 @@ NOTHING = Sights()
 
 def sights_of(people: Mapping[str, User]) -> dict[str, Sights]:
     """By the same keys. At most four queries for all those who were granted the same."""
-    found: dict[object, Sights] = {}
+    found: dict[Reach, Sights] = {}
     by_key = {}
     for key, person in people.items():
         reach = reach_of(person)
-        if reach.key not in found:
-            found[reach.key] = Sights(
+        if reach not in found:
+            found[reach] = Sights(
                 *(_sight(person, reach, permission) for permission in (Permission.VIEW, Permission.VIEW_ALL_JOBS))
             )
-        by_key[key] = found[reach.key]
+        by_key[key] = found[reach]
     return by_key
 
 
