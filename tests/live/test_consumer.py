@@ -16,7 +16,7 @@ from django.test import Client
 
 from domains.models import Domain
 from hosts.models import Host
-from tests.factories import DomainFactory, HostFactory, UserFactory
+from tests.factories import DomainFactory, HostFactory, UserFactory, person_with
 from tests.polling import poll_async
 from vmdash.access.models import Grant, User
 from vmdash.access.reach import Scope
@@ -35,23 +35,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 UUID = "6f3c1ab0-6b3f-4a3a-9d0e-0f5e6f1b2c3d"
 
 
-def somebody(role: Role) -> User:
-    """A person whose grants were read: they have none."""
-    person = User(pk=1, role=role)
-    person.reach = person.reach_with([])
-    return person
-
-
 async def test_what_is_asked_for_is_decided_when_its_turn_comes() -> None:
     """A role that changed meanwhile counts."""
     consumer = LiveConsumer()
     consumer._ended, consumer._refusals = False, 0
     consumer._outbox, consumer._following, consumer._change = Outbox(), Following(), asyncio.Lock()
-    consumer._person = somebody(Role.OPERATOR)
+    consumer._person = person_with(Role.OPERATOR, pk=1)
     async with consumer._change:
         asked = asyncio.create_task(consumer.receive('{"type": "watch", "topics": ["jobs"]}'))
         await asyncio.sleep(0)
-        consumer._person = somebody(Role.VIEWER)
+        consumer._person = person_with(Role.VIEWER, pk=1)
     await asked
     assert consumer._following.groups == {"jobs": groups.jobs_of(1)}
     await hub().change(consumer, leave=[groups.jobs_of(1)])

@@ -75,8 +75,6 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._refusals = 0
         self._ended = False
         self._person: User | AnonymousUser = AnonymousUser()
-        self._sights = NOTHING
-        self._rights = 0
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -125,15 +123,15 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self._outbox.put(text)
 
     async def _screens(self, topics: Iterable[str]) -> Collection[str]:
-        """Of the guests among these topics, those whose screen they may see; not asked where they may see all."""
-        uuids = [uuid for topic in topics if (uuid := guest_of(topic))]
-        if not uuids or can_everywhere(self._person, Permission.CONSOLE) or not can(self._person, Permission.CONSOLE):
-            return ()
-        return await _screens_of(self._person, uuids)
+        """Of the guests among these topics, those whose screen they may see."""
+        uuids = _guests_of(topics)
+        if not uuids or can_everywhere(self._person, Permission.CONSOLE):
+            return uuids
+        return await _screens_of(self._person, uuids) if can(self._person, Permission.CONSOLE) else ()
 
     async def _want_pictures(self, topics: Iterable[str]) -> None:
         """Let the collector take pictures of the guests that are looked at."""
-        uuids = [uuid for topic in topics if (uuid := guest_of(topic))]
+        uuids = _guests_of(topics)
         if uuids:
             await sync_to_async(_mark_watched, thread_sensitive=False)(uuids)
 
@@ -191,9 +189,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def _follow_what_is_allowed(self) -> None:
         """What remains of what is followed, and the groups behind it, now that they may do other things."""
-        screens = set(await self._screens(self._following.groups))
-        if can_everywhere(self._person, Permission.CONSOLE):
-            screens = {uuid for topic in self._following.groups if (uuid := guest_of(topic))}
+        screens = await self._screens(self._following.groups)
 
         def allowed() -> list[str]:
             return [
@@ -209,9 +205,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def _drop_hidden_screens(self) -> None:
         """A guest may have moved to where they may not look at it."""
-        uuids = {uuid for topic in self._following.groups if (uuid := guest_of(topic))}
-        everywhere = can_everywhere(self._person, Permission.CONSOLE)
-        if uuids and not everywhere and not uuids <= set(await self._screens(self._following.groups)):
+        topics = self._following.groups
+        if not _guests_of(topics) <= set(await self._screens(topics)):
             await self._follow_what_is_allowed()
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
@@ -233,7 +228,11 @@ def _allowed(topic: str, person: User | AnonymousUser) -> bool:
     return True
 
 
-def _mark_watched(uuids: list[str]) -> None:
+def _guests_of(topics: Iterable[str]) -> set[str]:
+    return {uuid for topic in topics if (uuid := guest_of(topic))}
+
+
+def _mark_watched(uuids: Collection[str]) -> None:
     try:
         with client().pipeline(transaction=False) as pipeline:
             for uuid in uuids:

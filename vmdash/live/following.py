@@ -103,7 +103,7 @@ class Following:
         """A host's tick, or what of it is about the guests in `wanted`, as far as this person may hear it."""
         sight = self.sights.seen
         if sight is None or tick["host"] in sight.hosts:
-            return tick if wanted is None else _only(tick, set(wanted))
+            return tick if wanted is None else _only(tick, wanted)
         if tick["host"] not in sight.carriers:
             return None
         return _veiled(_only(tick, sight.guests if wanted is None else sight.guests & set(wanted)), sight)
