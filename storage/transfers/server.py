@@ -61,8 +61,7 @@ class TransferHandler(BaseHTTPRequestHandler):
     def _answer(self, respond: Callable[[], None]) -> None:
         self.close_connection = True
         self._begun = False
-        forwarded_for = ",".join(self.headers.get_all("X-Forwarded-For", []))
-        origin.begin(origin.address_of(self.client_address[0], forwarded_for))
+        origin.begin(self.client_address[0], self.headers.get_all("X-Forwarded-For", []))
         try:
             if self.command != "OPTIONS" and not self.server.places.acquire(blocking=False):
                 raise Refused("Too many files are on their way. Try again later.", HTTPStatus.SERVICE_UNAVAILABLE)

@@ -43,9 +43,9 @@ class AuditTrail(MiddlewareMixin):
 
 
 def _begin(request: HttpRequest) -> origin.Origin:
-    address = origin.address_of(request.META.get("REMOTE_ADDR", ""), request.headers.get("X-Forwarded-For", ""))
-    request.META["REMOTE_ADDR"] = address
-    return origin.begin(address)
+    came = origin.begin(request.META.get("REMOTE_ADDR", ""), [request.headers.get("X-Forwarded-For", "")])
+    request.META["REMOTE_ADDR"] = came.address
+    return came
 
 
 def _record_refusal(request: HttpRequest, came: origin.Origin) -> None:

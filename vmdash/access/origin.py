@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -27,9 +28,9 @@ def current() -> Origin:
     return _current.get() or Origin()
 
 
-def begin(address: str) -> Origin:
-    """From now on, in this thread or task, until `end`."""
-    origin = Origin(address)
+def begin(peer: str, forwarded_for: Sequence[str] = ()) -> Origin:
+    """From now on, in this thread or task, until `end`. `forwarded_for`: every header `X-Forwarded-For`."""
+    origin = Origin(address_of(peer, ",".join(forwarded_for)))
     _current.set(origin)
     return origin
 

@@ -56,8 +56,7 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]  # websockify h
 
     def handle_upgrade(self) -> None:
         """Called by websockify for each request for a WebSocket. It opens once the console is reached."""
-        forwarded_for = ",".join(self.headers.get_all("X-Forwarded-For", []))
-        origin.begin(origin.address_of(self.client_address[0], forwarded_for))
+        origin.begin(self.client_address[0], self.headers.get_all("X-Forwarded-For", []))
         try:
             if self.server.is_full:
                 raise Refused("Too many consoles are open. Try again later.", HTTPStatus.SERVICE_UNAVAILABLE)
