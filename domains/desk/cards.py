@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from domains.actions import ActionChoice, possible
+from domains.actions import ACTIONS, ActionChoice, why_not
 from domains.models import Domain, DomainState
 from domains.rows import guest_rows
 from domains.search import parse
@@ -90,15 +90,14 @@ class Card:
     def somebody_is_logged_in(self) -> bool:
         return bool(self.answers and self.domain.logged_in)
 
-    @cached_property
-    def _choices(self) -> dict[str, ActionChoice]:
-        return {choice.action.key: choice for choice in possible(self.domain, self.user)}
+    def _choice(self, key: str) -> ActionChoice:
+        return ActionChoice(ACTIONS[key], why_not(ACTIONS[key], self.domain, self.user))
 
-    @property
+    @cached_property
     def buttons(self) -> list[ActionChoice]:
         """Start or resume, shut down, restart: those of them that the person may ever use here."""
         first = "restore" if self.domain.has_managed_save and not self.domain.is_active else "start"
-        found = [self._choices[key] for key in (first, "shutdown", "reboot")]
+        found = [self._choice(key) for key in (first, "shutdown", "reboot")]
         return [choice for choice in found if can(self.user, choice.action.permission, self.domain)]
 
     @property
@@ -108,10 +107,10 @@ class Card:
             return ""
         return self.buttons[0].reason
 
-    @property
+    @cached_property
     def last_resort(self) -> ActionChoice | None:
         """Forcing it off, where the grant allows it and it is possible."""
-        choice = self._choices["force_off"]
+        choice = self._choice("force_off")
         return choice if choice.possible else None
 
     @property
@@ -137,7 +136,7 @@ def find(user: User, text: str) -> Found:
         SearchError: the text cannot be understood.
     """
     guests = Domain.objects.visible_to(user).filter(parse(text).condition, is_template=False)
-    shown = list(guests.select_related("host")[: MOST_CARDS + 1])
+    shown = list(guests.select_related("host").prefetch_related("tags", "host__tags")[: MOST_CARDS + 1])
     total = len(shown) if len(shown) <= MOST_CARDS else guests.count()
     return Found(cards_of(shown[:MOST_CARDS], user), total)
 

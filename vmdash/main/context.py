@@ -69,7 +69,6 @@ def shell(request: HttpRequest) -> dict[str, object]:
         here = request.path == url if url == "/" else request.path.startswith(url)
         return Place(name, key, icon, url, here, counts.get(url_name))
 
-    administration = [place("Audit", "u", "audit", "audit")] if can_everywhere(user, Permission.AUDIT) else []
     return {
         "frame": Frame(
             places=[
@@ -81,7 +80,7 @@ def shell(request: HttpRequest) -> dict[str, object]:
                 *([place("Desk", "d", "desk", "desk")] if can(user, Permission.POWER) else []),
                 place("Alerts", "a", "warning", "alerts"),
                 place("Capacity", "c", "capacity", "capacity"),
-                *administration,
+                *([place("Audit", "u", "audit", "audit")] if can_everywhere(user, Permission.AUDIT) else []),
             ],
             sites=_sites(request, hosts.exclude(site=None)),
             job_ids=job_ids,
