@@ -12,6 +12,15 @@ export function essence(element) {
   return copy.innerHTML;
 }
 
+/** The ids of what the reader has opened in an element; `open` opens it in what takes its place. */
+export function openedIn(element) {
+  return [...element.querySelectorAll("details[open][id]")].map((details) => details.id);
+}
+
+export function open(element, ids) {
+  for (const id of ids) element.querySelector(`#${id}`)?.setAttribute("open", "");
+}
+
 /**
  * A function to call whenever something may have changed: it takes over the elements with these ids from the page as
  * the server shows it now; at once, or a little later if it just has.
@@ -30,12 +39,10 @@ export function refresher(ids) {
       const here = document.getElementById(id);
       const fresh = page.getElementById(id);
       if (!here !== !fresh) return location.reload();
-      if (here && essence(here) !== essence(fresh)) {
-        const opened = [...here.querySelectorAll("details")].map((details) => details.open);
-        here.replaceWith(fresh);
-        for (const [number, details] of [...fresh.querySelectorAll("details")].entries())
-          details.open ||= opened[number];
-      }
+      if (!here || essence(here) === essence(fresh)) continue;
+      const opened = openedIn(here);
+      here.replaceWith(fresh);
+      open(fresh, opened);
     }
     showAges();
   }
