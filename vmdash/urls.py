@@ -14,11 +14,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-out/", views.SignOut.as_view(), name="sign-out"),
     path("domains/", include("domains.consoles.urls")),
     path("domains/", include("domains.urls")),
+    path("desk/", include("domains.desk.urls")),
     path("hosts/", include("domains.draining.urls")),
     path("hosts/", include("hosts.urls")),
     path("storage/", include("storage.urls")),
     path("capacity/", include("domains.capacity.urls")),
     path("alerts/", include("vmdash.alerts.urls")),
+    path("audit/", include("vmdash.access.trail.urls")),
     path("jobs/", include("vmdash.jobs.urls")),
     path("storage/", include("storage.volume_urls")),
 ]
