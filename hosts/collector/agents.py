@@ -56,13 +56,11 @@ class Agents:
         self._handle = handle
         self._report = report
         self._records: dict[str, _Record] = {}
+        self._first_due: float | None = None
+        """Of all records; None: not known. It is asked for far more often than it changes."""
 
     def duty(self) -> Duty:
-        return Duty(
-            lambda: min((record.due for record in self._records.values()), default=math.inf),
-            self._step,
-            turns=Kind.REST,
-        )
+        return Duty(self._due, self._step, turns=Kind.REST)
 
     def noticed(self, uuid: str, definition: DomainDefinition, *, active: bool) -> SeenAgent:
         """Whether the agent's channel is open, as the guest's definition tells. Returns what is to be handed over."""
@@ -73,13 +71,26 @@ class Agents:
             due = time.monotonic() if active and (leases or channel is AgentState.CONNECTED) else math.inf
             seen = SeenAgent(channel, addresses=None if active else ())
             record = self._records[uuid] = _Record(channel, active, seen, due)
+            self._first_due = None
         return record.seen
 
     def forget(self, uuid: str) -> None:
         self._records.pop(uuid, None)
+        self._first_due = None
+
+    def _due(self) -> float:
+        if self._first_due is None:
+            self._first_due = min((record.due for record in self._records.values()), default=math.inf)
+        return self._first_due
 
     async def _step(self) -> None:
         uuid, record = min(self._records.items(), key=lambda item: item[1].due)
+        try:
+            await self._ask_for(uuid, record)
+        finally:
+            self._first_due = None
+
+    async def _ask_for(self, uuid: str, record: _Record) -> None:
         record.due = time.monotonic() + INTERVAL_S * random.uniform(0.8, 1.2)  # noqa: S311
         handle = self._handle(uuid)
         if handle is None:

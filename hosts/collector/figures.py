@@ -24,6 +24,8 @@ _PLACES_PER_STEP = 40
 """vCPUs are found without asking QEMU: a fraction of a millisecond a guest."""
 _FIRST_STEP = 5
 """Guests in the very first step, when nobody knows yet how long one takes."""
+_SLOWER_AT_MOST = 1.2
+"""By how much a guest is taken to be slower than in the step before: what one step waited for is no guest's doing."""
 
 
 class Figures:
@@ -45,7 +47,8 @@ class Figures:
         self._contended: deque[str] | None = None
         """Guests whose vCPUs are to be found; empty: all are. None while nobody loses anything."""
         self._took_s = 0.0
-        self._per_step = _FIRST_STEP
+        self._each_s = _STEP_S / _FIRST_STEP
+        """How long one guest takes in the slow tier."""
 
     def duties(self) -> tuple[Duty, Duty, Duty, Duty]:
         """The fast tier; the slow one, which is less urgent; who takes what guests lose; where vCPUs are."""
@@ -68,26 +71,25 @@ class Figures:
 
     async def _blame_step(self) -> None:
         """Find some of the vCPUs; once all are found, say who took whose time. The next tick tells it."""
-        contended, active = self._contended, self._watch.active()
+        contended = self._contended
         self._contended = None  # should this fail, the next round is another try
         if contended:
             uuids = [contended.popleft() for _ in range(min(_PLACES_PER_STEP, len(contended)))]
-            await self._lane.run(self._sampler.place, [active[uuid] for uuid in uuids if uuid in active])
+            await self._lane.run(self._sampler.place, self._watch.active_among(uuids))
             self._contended = contended
         else:
             await self._lane.run(self._sampler.attribute)
 
     async def _places_step(self) -> None:
-        active = self._watch.active()
         if not self._unplaced:  # a new round
             try:
                 if await self._lane.run(self._sampler.cells):
-                    self._unplaced.extend(active)
+                    self._unplaced.extend(self._watch.active())
             finally:
                 self._places.done(0)
             return
         uuids = [self._unplaced.popleft() for _ in range(min(_PLACES_PER_STEP, len(self._unplaced)))]
-        await self._lane.run(self._sampler.place, [active[uuid] for uuid in uuids if uuid in active])
+        await self._lane.run(self._sampler.place, self._watch.active_among(uuids))
 
     async def _slow_step(self) -> None:
         began = time.monotonic()
@@ -104,10 +106,10 @@ class Figures:
                 self._slow.done(self._took_s)
 
     async def _read_some(self) -> None:
-        active = self._watch.active()
-        uuids = [self._waiting.popleft() for _ in range(min(self._per_step, len(self._waiting)))]
-        if guests := [active[uuid] for uuid in uuids if uuid in active]:
+        per_step = max(1, math.floor(_STEP_S / self._each_s))
+        uuids = [self._waiting.popleft() for _ in range(min(per_step, len(self._waiting)))]
+        if guests := self._watch.active_among(uuids):
             asked = time.monotonic()
             await self._lane.run(self._sampler.slow, guests)
             each_s = (time.monotonic() - asked) / len(guests)
-            self._per_step = max(1, math.floor(_STEP_S / each_s))
+            self._each_s = min(each_s, _SLOWER_AT_MOST * self._each_s)

@@ -44,6 +44,9 @@ _FULL_EVENTS = _RESTART_EVENTS | {
 """Events after which everything about the guest is read, as soon as nothing is more urgent."""
 
 
+_PAUSE_S = 0.5
+"""Until it is looked again whether the writer has caught up."""
+
 Swept = tuple[GuestFacts, Guest] | UnreadGuest
 """What a sweep finds."""
 
@@ -72,7 +75,9 @@ class GuestWatch:
         submit: Callable[[Observation], None],
         agents: Agents,
         crowd: Crowd,
+        is_behind: Callable[[], bool],
     ) -> None:
+        """`is_behind`: whether what was handed over waits to be written."""
         self._host_id = host.pk
         self._name = host.name
         self._crowd = crowd
@@ -80,6 +85,7 @@ class GuestWatch:
         self._lane = lane
         self._submit = submit
         self._agents = agents
+        self._is_behind = is_behind
         self._sweep = Rhythm(f"{host.name}: sweep", settings.SWEEP_INTERVAL_S, crowd.stretch)
         self._states: dict[str, bool] = {}
         """Guests whose state is to be read; True: they started or stopped."""
@@ -101,8 +107,8 @@ class GuestWatch:
         return (
             Duty(lambda: 0 if self._states else math.inf, self._read_states),
             Duty(lambda: 0 if self._full else math.inf, self._read_full),
-            Duty(lambda: 0 if self._reading else self._sweep.due, self._continue_sweep, turns=Kind.REST),
-            Duty(lambda: 0 if self._definitions else math.inf, self._read_definitions, turns=Kind.REST),
+            Duty(self._sweep_due, self._continue_sweep, turns=Kind.REST),
+            Duty(self._definitions_due, self._read_definitions, turns=Kind.REST),
         )
 
     def on_event(self, event: GuestEvent) -> None:
@@ -136,6 +142,11 @@ class GuestWatch:
 
     def active(self) -> dict[str, Guest]:
         return {uuid: known.handle for uuid, known in self.known.items() if known.status.state.is_active}
+
+    def active_among(self, uuids: Iterable[str]) -> list[Guest]:
+        """Those of these guests that are active."""
+        found = (self.known.get(uuid) for uuid in uuids)
+        return [known.handle for known in found if known and known.status.state.is_active]
 
     def close(self) -> None:
         """In the lane, before the connection is closed."""
@@ -200,6 +211,18 @@ class GuestWatch:
         )
 
     # All guests
+
+    def _sweep_due(self) -> float:
+        """What the last one found is read in full before the next begins."""
+        if self._reading:
+            return 0
+        return math.inf if self._definitions else self._sweep.due
+
+    def _definitions_due(self) -> float:
+        """Not while what was read before still waits to be written: definitions are big."""
+        if not self._definitions:
+            return math.inf
+        return time.monotonic() + _PAUSE_S if self._is_behind() else 0
 
     async def begin_sweep(self) -> list[Swept]:
         """Begin to read the facts of all guests; `take` what comes of it. The definitions follow."""

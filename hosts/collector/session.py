@@ -87,7 +87,9 @@ class Session:
         self._subscription: events.Subscription | None = None
         self._actor = Actor(host, lane)
         self._agents = Agents(lane, self._actor, handle=self._running, report=self._report_agent)
-        self._watch = GuestWatch(host, connection, lane, self._submit, self._agents, services.crowd)
+        self._watch = GuestWatch(
+            host, connection, lane, self._submit, self._agents, services.crowd, services.writer.is_behind
+        )
         self._sampler = Sampler(connection, host.pk, services.history)
         figures = Figures(host, lane, self._sampler, self._watch, services.publisher, services.crowd)
         self._screens = Screens(lane, self._actor, services.publisher, lambda: self._watch.active().keys())

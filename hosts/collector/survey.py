@@ -41,6 +41,8 @@ DEADLINE_S = 60
 """How long a call may take. Longer than elsewhere: while a big pool is looked through, its host lets everybody wait."""
 PAUSE_S = 10
 """After something went wrong; and how often it is looked whether a call that hung has come back."""
+PAUSE_BEHIND_S = 1
+"""While what was read before waits to be written."""
 LEAVE_S = 2
 """How long the end waits for a call that is under way."""
 _READABLE = (PoolState.RUNNING, PoolState.DEGRADED)
@@ -59,6 +61,7 @@ class Survey:
         self._host = host
         self._history = history
         self._submit = partial(writer.submit, lease)
+        self._is_behind = writer.is_behind
         self._up = asyncio.Event()
         self._wake = asyncio.Event()
         self._rhythm = Rhythm(f"{host.name}: pools", settings.SWEEP_INTERVAL_S)
@@ -171,6 +174,8 @@ class Survey:
                 await self._read_volumes(pool, told, lane)
 
     async def _read_volumes(self, pool: Pool, facts: PoolFacts, lane: Lane) -> None:
+        while self._is_behind():
+            await asyncio.sleep(PAUSE_BEHIND_S)
         self._reading = (facts.uuid, facts.name)
         began, at = time.monotonic(), timezone.now()
         self._due[facts.uuid] = began + settings.STORAGE_INTERVAL_S * random.uniform(0.8, 1)  # noqa: S311

@@ -93,6 +93,10 @@ class Writer:
         for write in writes:
             self._queue.put((lease, write))
 
+    def is_behind(self) -> bool:
+        """Whether so much waits to be written that nobody should read what can be read later."""
+        return self._queue.qsize() > self._at_once
+
     def stop(self, deadline_s: float) -> None:
         """Write what is queued, then end; what cannot be written by then is left to the next collector's sweep."""
         self._queue.put(None)

@@ -108,6 +108,9 @@ async def test_a_pool_that_hangs_is_said_to_and_read_when_it_answers_again(
         def submit(self, lease: Lease, *writes: Write) -> None:
             submitted.extend(writes)
 
+        def is_behind(self) -> bool:
+            return False
+
     def slow(pool: LivePool) -> Iterator[VolumeDefinition]:
         answers.wait(20)
         yield from ()

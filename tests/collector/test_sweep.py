@@ -35,7 +35,8 @@ async def watch_of() -> AsyncIterator[MakeWatch]:
     def make(inventory: Callable[[], Iterator[GuestFacts | UnreadGuest]]) -> tuple[GuestWatch, Told]:
         told: Told = []
         connection = Mock(spec=HostConnection, inventory=inventory)
-        return GuestWatch(Host(pk=1, name="kvm1"), connection, lane, told.append, Mock(spec=Agents), Crowd()), told
+        host, agents = Host(pk=1, name="kvm1"), Mock(spec=Agents)
+        return GuestWatch(host, connection, lane, told.append, agents, Crowd(), lambda: False), told
 
     yield make
     await lane.finish(lambda: None)

@@ -10,6 +10,7 @@ import libvirt
 from lxml import etree
 
 from vmdash.virt import xml
+from vmdash.virt.machine_counters import MachineCounters
 from vmdash.virt.translation import supported, translate
 
 
@@ -116,6 +117,7 @@ class Node:
         self.host = host
         self._cells: tuple[NumaCell, ...] | None = None
         self._page_kib: int | None = None
+        self._counters = MachineCounters(raw)
 
     def facts(self) -> NodeFacts:
         """Half a dozen calls; hardly anything in it changes while the daemon runs."""
@@ -220,11 +222,11 @@ class Node:
         return self._cells
 
     def _cpu_times(self, cpu: int, number: int) -> CpuTimes:
-        told: dict[str, int] = self.raw.getCPUStats(cpu)
+        told = self._counters.cpu(cpu)
         return CpuTimes(number, told.get("user", 0), told.get("kernel", 0), told.get("idle", 0), told.get("iowait", 0))
 
     def _memory_use(self, cell: int, number: int) -> MemoryUse:
-        told: dict[str, int] = self.raw.getMemoryStats(cell)
+        told = self._counters.memory(cell)
         return MemoryUse(number, told.get("total", 0), told.get("free", 0), told.get("buffers"), told.get("cached"))
 
 

@@ -10,25 +10,25 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Iterable, Iterator, Sequence
+from sys import intern
 from typing import Any, NamedTuple
 
 import libvirt
 import libvirtmod
 
+from vmdash.virt import native
+
 _UUID_LENGTH = 37
 """VIR_UUID_STRING_BUFLEN"""
 
-_libvirt = ctypes.PyDLL(libvirtmod.__file__)  # and so the very library that libvirt-python uses
-_pointer_in = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
-    ("PyCapsule_GetPointer", ctypes.pythonapi)
-)
+_libvirt = ctypes.PyDLL(native.PATH)
 _name_of = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p)(("virDomainGetName", _libvirt))
 _write_uuid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)(("virDomainGetUUIDString", _libvirt))
 _free = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(("virDomainFree", _libvirt))
 
 
 class Record(NamedTuple):
-    """One guest."""
+    """One guest. Keys are the same objects each time: readings are kept, and else keys would be most of them."""
 
     uuid: str
     name: str
@@ -57,8 +57,8 @@ def _records(found: Iterable[tuple[object, dict[str, Any]]] | None) -> list[Reco
 def _read(found: Iterable[tuple[object, dict[str, Any]]]) -> Iterator[Record]:
     uuid = ctypes.create_string_buffer(_UUID_LENGTH)
     for handle, values in found:
-        domain = _pointer_in(handle, b"virDomainPtr")
+        domain = native.pointer(handle, b"virDomainPtr")
         name = _name_of(domain)
         _write_uuid(domain, uuid)
         _free(domain)
-        yield Record(uuid.value.decode(), name.decode(), values)
+        yield Record(uuid.value.decode(), name.decode(), {intern(key): value for key, value in values.items()})
