@@ -149,6 +149,10 @@ SYSLOG_URL = env.url("VMDASH_SYSLOG_URL", "udp://HOST:514, tcp://HOST:601 or uni
 TRUSTED_PROXIES = env.networks("VMDASH_TRUSTED_PROXIES")
 """From these addresses X-Forwarded-For is believed."""
 
+# --- webhooks ---------------------------------------------------------------------------------
+WEBHOOK_NETWORKS = env.networks("VMDASH_WEBHOOK_NETWORKS")
+"""Private addresses that webhooks may have; public ones always may, link-local and metadata addresses never."""
+
 # --- mail -------------------------------------------------------------------------------------
 EMAIL_URL = env.url(
     "VMDASH_EMAIL_URL",
@@ -179,6 +183,7 @@ MAC_PREFIX = env.mac_prefix("VMDASH_MAC_PREFIX", "52:54:00")
 # --- Django -----------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "vmdash.access",
+    "vmdash.webhooks",
     "vmdash.jobs",
     "vmdash.alerts",
     "vmdash.live",

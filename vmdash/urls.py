@@ -20,6 +20,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("storage/", include("storage.urls")),
     path("capacity/", include("domains.capacity.urls")),
     path("alerts/", include("vmdash.alerts.urls")),
+    path("webhooks/", include("vmdash.main.hooks.urls")),
     path("audit/", include("vmdash.access.trail.urls")),
     path("jobs/", include("vmdash.jobs.urls")),
     path("storage/", include("storage.volume_urls")),

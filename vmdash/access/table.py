@@ -34,6 +34,7 @@ class Permission(TextChoices):
     MANAGE_ALERTS = "manage_alerts", "choose whom alerts are told to"
     MANAGE_PEOPLE = "manage_people", "manage people"
     AUDIT = "audit", "read the audit trail"
+    WEBHOOKS = "webhooks", "have webhooks told of what happens"
 
 
 _ADDED: dict[Role, frozenset[Permission]] = {
@@ -50,6 +51,7 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.STORAGE,
             Permission.DRAIN,
             Permission.ALERTS,
+            Permission.WEBHOOKS,
             Permission.VIEW_ALL_JOBS,
         }
     ),

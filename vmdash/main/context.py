@@ -79,6 +79,7 @@ def shell(request: HttpRequest) -> dict[str, object]:
                 place("Jobs", "j", "job", "jobs"),
                 *([place("Desk", "d", "desk", "desk")] if can(user, Permission.POWER) else []),
                 place("Alerts", "a", "warning", "alerts"),
+                *([place("Webhooks", "w", "webhook", "webhooks")] if can(user, Permission.WEBHOOKS) else []),
                 place("Capacity", "c", "capacity", "capacity"),
                 *([place("Audit", "u", "audit", "audit")] if can_everywhere(user, Permission.AUDIT) else []),
             ],
