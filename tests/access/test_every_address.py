@@ -24,8 +24,10 @@ pytestmark = pytest.mark.django_db
 
 FOR_ALL = {"sign-in", "sign-out", "alerts-receive"}
 """They have no permission, and say themselves who may come."""
-OWN = {"upload", "upload-state", "upload-ticket"}
+OWN = {"upload", "upload-state", "upload-ticket", "webhook-edit", "webhook-test", "webhook-secret", "webhook-on"}
 """Seen by those who began it alone."""
+OVERSEEN = {"webhook", "webhook-off", "webhook-remove"}
+"""Seen by those who made it, and by those who manage alerts everywhere."""
 JOBS = {"job", "job-cancel", "job-retry"}
 """Other people's are seen by those who have the permission for that."""
 NOT_THINGS = {"form", "tab", "action"}
@@ -147,6 +149,8 @@ def _expected(person: str, address: Address) -> str:
         return "let in"
     if address.name in OWN:
         return "404"
+    if address.name in OVERSEEN:
+        return "let in" if _may(person, Permission.MANAGE_ALERTS, "everywhere") else "404"
     seen = Permission.VIEW_ALL_JOBS if address.name in JOBS else Permission.VIEW
     if not _may(person, seen, "here", "everywhere"):
         return "404"

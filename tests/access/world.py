@@ -25,6 +25,8 @@ from vmdash.access.models import Grant, User
 from vmdash.access.reach import Scope
 from vmdash.access.roles import Role
 from vmdash.alerts.models import Alert, Receiver, Silence
+from vmdash.webhooks.models import Webhook
+from vmdash.webhooks.services import new_secret
 
 WORD = "geheim"
 """In the name of everything that is here."""
@@ -59,7 +61,10 @@ class World:
         self.silence = Silence.objects.create(
             host=self.host.name, reason=WORD, ends_at=now + timedelta(hours=1), created_by_name=WORD
         )
-        self.receiver = Receiver.objects.create(name=f"{WORD}-receiver", kind=Receiver.Kind.MAIL, address="a@b.c")
+        self.receiver = Receiver.objects.create(name=f"{WORD}-receiver", address="a@b.c")
+        self.webhook = Webhook.objects.create(
+            owner=self.somebody, name=f"{WORD}-webhook", url="https://chat.example.org/", secret=new_secret()
+        )
         self.credential: Credential = CredentialFactory.create(name=f"{WORD}-credential")
 
     def arguments(self, name: str, wanted: set[str]) -> dict[str, object]:
@@ -92,6 +97,7 @@ class World:
             "alert-receiver": self.receiver,
             "alert": self.alert,
             "silence": self.silence,
+            "webhook": self.webhook,
             "job": self.job,
             "upload": self.upload,
             "image-verify": self.copy,

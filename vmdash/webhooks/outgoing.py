@@ -12,7 +12,7 @@ import ssl
 import time
 from collections.abc import Iterable
 from functools import cache
-from ipaddress import ip_address
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 import httpcore
@@ -41,7 +41,7 @@ def check(address: Address) -> None:
     inner = plain(address)
     if any(inner in network for network in settings.WEBHOOK_NETWORKS):
         return
-    if not inner.is_global:
+    if not inner.is_global or (isinstance(inner, IPv6Address) and inner.is_site_local):
         raise AddressRefused(
             f"{address} is an address of this machine or a private network.",
             hint="VMDASH_WEBHOOK_NETWORKS can allow it.",
