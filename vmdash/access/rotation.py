@@ -45,7 +45,7 @@ def rotate() -> Iterator[Rotated]:
 
 def _rotate(model: type[Model], secret: Field[object, object]) -> Rotated:
     result, newest = Rotated(f"{model.__name__}.{secret.name}"), Fernet(settings.ENCRYPTION_KEYS[0])
-    rows = model._default_manager.alias(stored=Cast(secret.name, TextField()))
+    rows = model._base_manager.annotate(stored=Cast(secret.name, TextField()))
     for pk, stored in list(rows.exclude(stored=None).exclude(stored="").order_by("pk").values_list("pk", "stored")):
         try:
             newest.decrypt(stored.encode())
