@@ -11,6 +11,7 @@ from django.core.asgi import get_asgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vmdash.settings")
 pages = get_asgi_application()
 
+from vmdash.limits import limited  # noqa: E402
 from vmdash.live.routing import websocket_urls  # noqa: E402  (needs the loaded app registry)
 
 # WhiteNoise reads files block by block in a thread, which is meant: they are small.
@@ -18,7 +19,7 @@ warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume sy
 
 application = ProtocolTypeRouter(
     {
-        "http": pages,
+        "http": limited(pages),  # type: ignore[arg-type]  # the stubs want their own types
         "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urls))),  # type: ignore[arg-type]  # the stubs want their own class
     }
 )
