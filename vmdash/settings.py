@@ -214,6 +214,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "vmdash.main.middleware.RefuseControlCharacters",
+    "vmdash.main.middleware.NoteGuessing",
 ]
 ROOT_URLCONF = "vmdash.urls"
 ASGI_APPLICATION = "vmdash.asgi.application"

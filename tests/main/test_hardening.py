@@ -23,6 +23,7 @@ from vmdash import log_lines
 from vmdash.access.models import AuditEntry, User
 from vmdash.asgi import application
 from vmdash.limits import MOST_BODY_BYTES
+from vmdash.main import middleware
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -192,3 +193,20 @@ def test_an_address_with_a_line_break_is_no_address(operator: User) -> None:
     operator.email = "a@b.org\nBcc: e@f.org"
     with pytest.raises(ValidationError):
         operator.full_clean()
+
+
+def test_one_thing_that_is_not_found_is_nothing_and_many_are_one_entry(
+    operator_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(middleware, "MANY_NOT_FOUND", 3)
+    for number in range(5):
+        assert operator_client.get(f"/webhooks/{number + 1000}/").status_code == 404
+        assert AuditEntry.objects.count() == (number >= 2)
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.refused, entry.target_name) == ("page.guessing", True, "GET /webhooks/1002/")
+
+
+def test_a_stranger_who_guesses_fills_nothing(anonymous_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "MANY_NOT_FOUND", 1)
+    assert anonymous_client.get("/nowhere/").status_code == 404
+    assert not AuditEntry.objects.exists()

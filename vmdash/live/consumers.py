@@ -15,6 +15,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import AnonymousUser
 from redis import RedisError
 
+from vmdash.access import origin
 from vmdash.access.reach import reach_of
 from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.exceptions import NotPermitted, VmdashError
@@ -24,6 +25,7 @@ from vmdash.live.outbox import Outbox
 from vmdash.live.people import people
 from vmdash.live.publish import encode
 from vmdash.live.redis import client, watched_key
+from vmdash.live.refusals import note
 from vmdash.live.sight import NOTHING, screens_of
 from vmdash.live.topics import group_of, guest_of, parse_watch
 
@@ -49,6 +51,7 @@ MOST_REFUSALS = 20
 
 _newest_ticks = sync_to_async(newest_ticks, thread_sensitive=False)
 _screens_of = database_sync_to_async(screens_of)
+_note_refusal = database_sync_to_async(note)
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
@@ -75,6 +78,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._refusals = 0
         self._ended = False
         self._person: User | AnonymousUser = AnonymousUser()
+        forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        origin.begin((scope.get("client") or ("",))[0], forwarded)
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -103,6 +108,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         except VmdashError as error:
             self._refusals += 1
             self._outbox.put(encode({"type": "error", "message": str(error)}))
+            if self._person.is_authenticated:
+                await _note_refusal(self._person, text_data or "", str(error))
             if self._refusals > MOST_REFUSALS:
                 await self._end(ABUSE)
 

@@ -39,24 +39,27 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Sights:
-    """What one person may see, and of what they may see everybody's jobs; None is everything."""
+    """What one person may see, and of what they may see everybody's jobs, and the screens; None is everything."""
 
     seen: Sight | None = Sight()
     jobs: Sight | None = Sight()
+    screens: Sight | None = Sight()
 
 
 NOTHING = Sights()
+_PERMISSIONS = (Permission.VIEW, Permission.VIEW_ALL_JOBS, Permission.CONSOLE)
+"""In the order of `Sights`."""
 
 
 def sights_of(people: Mapping[str, User]) -> dict[str, Sights]:
-    """By the same keys. At most four queries for all those who were granted the same."""
+    """By the same keys. At most six queries for all those who were granted the same."""
     found: dict[Reach, Sights] = {}
     by_key = {}
     for key, person in people.items():
         reach = reach_of(person)
         if reach not in found:
             found[reach] = Sights(
-                *(_sight(person, reach, permission) for permission in (Permission.VIEW, Permission.VIEW_ALL_JOBS))
+                *(_sight(person, reach, permission) for permission in _PERMISSIONS)
             )
         by_key[key] = found[reach]
     return by_key

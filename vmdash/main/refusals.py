@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import logging
-import time
-
-from redis import RedisError
 
 from vmdash.access.audit import record
-from vmdash.live.redis import PREFIX, client
+from vmdash.live.hourly import times_in_this_hour
 
 log = logging.getLogger(__name__)
 
 MOST_AN_HOUR = 600
 """Some hundred people who mistype, and a clear sign of somebody who guesses."""
-_HOUR_S = 3600
 
 
 def note_refusal(*, name: str, address: str) -> None:
     """Write it down, or that there were too many to do so in this hour."""
-    number = _number_in_this_hour()
+    number = times_in_this_hour("refusals")
     if number > MOST_AN_HOUR:
         return
     more = " (the last one noted in this hour)" if number == MOST_AN_HOUR else ""
@@ -33,16 +29,3 @@ def note_refusal(*, name: str, address: str) -> None:
     )
     if more:
         log.warning("%d sign-ins failed within an hour; no more of them are noted", number)
-
-
-def _number_in_this_hour() -> int:
-    """How many there were; 1 when nobody knows."""
-    key = f"{PREFIX}:refusals:{int(time.time()) // _HOUR_S}"
-    try:
-        with client().pipeline() as pipeline:
-            pipeline.incr(key)
-            pipeline.expire(key, _HOUR_S)
-            number, _ = pipeline.execute()
-    except RedisError:
-        return 1
-    return int(number)

@@ -65,7 +65,7 @@ def admit(path: str, headers: Mapping[str, str]) -> Visit:
     except tickets.TicketInvalid:
         raise _refusal(user, domain, "The ticket was used already or is too old. Open the console again.") from None
     if not isinstance(user, User) or not _is_for(ticket, user, session_key):
-        raise _refusal(user, domain, "The ticket was made for another person or another sign-in.")
+        raise _refusal(user, domain, "The ticket was made for another person or another sign-in.", ticket)
     if (ticket.guest, ticket.kind) != (guest, kind):
         raise _refusal(user, domain, "The ticket is for another console.")
     if domain is None or domain not in Domain.objects.visible_to(user):
@@ -127,11 +127,14 @@ def _is_for(ticket: Ticket, user: User, session_key: str) -> bool:
     return ticket.user_id == user.pk and constant_time_compare(ticket.session, tickets.session_digest(session_key))
 
 
-def _refusal(user: User | AnonymousUser, domain: Domain | None, words: str) -> Refused:
-    """A refusal; recorded when a person stands behind it, so that strangers cannot fill the audit trail."""
-    if isinstance(user, User):
+def _refusal(
+    user: User | AnonymousUser, domain: Domain | None, words: str, ticket: Ticket | None = None
+) -> Refused:
+    """A refusal; recorded when a person stands behind it, so that strangers cannot fill the audit trail. A `ticket`
+    stands for one: it was made for somebody, and is used up."""
+    if isinstance(user, User) or ticket:
         audit.record(
-            user=user,
+            user=user if isinstance(user, User) else None,
             action="console.connect",
             target_kind="domain",
             target_id=domain.pk if domain else "",
