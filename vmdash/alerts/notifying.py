@@ -53,7 +53,7 @@ def _tell_webhooks(alert: Alert, kind: Kind) -> None:
 def _for_webhooks(alert: Alert, kind: Kind) -> WebhookEvent:
     return WebhookEvent(
         kind=kind,
-        at=alert.resolved_at or alert.started_at,
+        at=timezone.now(),
         host=alert.host,
         guest=alert.domain,
         severity=alert.severity,

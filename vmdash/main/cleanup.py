@@ -17,6 +17,7 @@ from domains.snapshots.models import ScheduledSnapshot, Snapshot
 from hosts.models import HostEvent
 from vmdash.access.trail import retention
 from vmdash.jobs.models import Job
+from vmdash.webhooks.models import Event
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,8 @@ CONSOLE_JOBS_DAYS = 7
 """Opening a console is a job, too; the audit trail tells of it for longer."""
 SCHEDULED_DAYS = 90
 """That a schedule saw to a guest is forgotten after this time, unless the snapshot is still there."""
+WEBHOOK_EVENTS_DAYS = 7
+"""With what came of telling them: the last delivery is tried long before."""
 _AT_ONCE = 500
 """Rows a transaction: nobody waits long for the database."""
 
@@ -46,12 +49,20 @@ def clean_up() -> None:
     _remove(GuestEvent.objects.filter(Q(Exists(later)) | Q(kind=GuestEvent.Kind.GONE), at__lt=too_old))
     of_host = HostEvent.objects.filter(host=OuterRef("host"), at__lt=too_old, at__gt=OuterRef("at"))
     _remove(HostEvent.objects.filter(Exists(of_host), at__lt=too_old))
+    _remove(Event.objects.filter(at__lt=now - timedelta(days=WEBHOOK_EVENTS_DAYS)))
     if settings.AUDIT_RETENTION_DAYS:
         retention.prune(now - timedelta(days=settings.AUDIT_RETENTION_DAYS))
     log.info("Cleaned up: %d guests that were gone, %d old jobs", guests, jobs)
 
 
-Rows = QuerySet[Domain] | QuerySet[Job] | QuerySet[ScheduledSnapshot] | QuerySet[GuestEvent] | QuerySet[HostEvent]
+Rows = (
+    QuerySet[Domain]
+    | QuerySet[Job]
+    | QuerySet[ScheduledSnapshot]
+    | QuerySet[GuestEvent]
+    | QuerySet[HostEvent]
+    | QuerySet[Event]
+)
 
 
 def _remove(rows: Rows) -> int:
