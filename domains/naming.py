@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from domains.models import Domain
 from vmdash.access.models import User
 from vmdash.exceptions import InvalidInput
+from vmdash.uuids import uuid_of
 
 
 def the_guest(user: User, text: str) -> Domain:
     """The guest of that name or UUID, among those that `user` may see. Raises InvalidInput: there is none, or several
     are called so."""
     guests = Domain.objects.visible_to(user).select_related("host")
-    uuid = _uuid(text)
+    uuid = uuid_of(text)
     named = list(guests.filter(pk=uuid) if uuid else guests.filter(name=text)[:2])
     if not named:
         raise InvalidInput("There is no such guest.")
@@ -26,10 +25,3 @@ def shortest_name(domain: Domain) -> str:
     """Its name where that says which one is meant, else its UUID."""
     alone = Domain.objects.present().filter(name=domain.name).count() == 1
     return domain.name if alone else str(domain.pk)
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

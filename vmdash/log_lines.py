@@ -14,7 +14,7 @@ class OneLine(logging.Formatter):
         first, *more = super().format(record).split("\n")
         return "\n".join([first, *(f"    {_seen(line)}" for line in more)])
 
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging calls it so)
+    def formatMessage(self, record: logging.LogRecord) -> str:
         return _seen(super().formatMessage(record))
 
 

@@ -1,4 +1,4 @@
-"""What others have can neither be seen nor counted: every page is, to the letter, what it would be if it were not there.
+"""What others have is neither seen nor counted: every page is, to the letter, what it would be if it were not there.
 
 Each list, search, filter, export and look into the past is asked for twice by somebody who was granted other things:
 while the site `here` exists, and after all of it is gone. Something else that is hidden stays: whether there is
@@ -36,7 +36,9 @@ NOW = timezone.now().replace(microsecond=0)
 SOME_TIME_AGO = int((NOW - timedelta(minutes=10)).timestamp())
 
 LISTS = sorted(
-    one.name for one in ADDRESSES if not one.arguments and getattr(one.view, "permission", None) and one.name != "metrics"
+    one.name
+    for one in ADDRESSES
+    if not one.arguments and getattr(one.view, "permission", None) and one.name != "metrics"
 )
 """Whatever takes no argument; what is only for those who see everything says so, both times."""
 
@@ -44,10 +46,20 @@ QUESTIONS: dict[str, list[dict[str, str]]] = {
     "guests": [
         {"q": q}
         for q in (
-            WORD, f"name:{WORD}*", f"host:{WORD}-host", f"site:{WORD}-site", f"tag:{WORD}-tag", f"-tag:{WORD}-tag",
-            "state:running", "owner:ada", "address:192.0.2.7", "memory>0", f"-name:{WORD}*",
+            WORD,
+            f"name:{WORD}*",
+            f"host:{WORD}-host",
+            f"site:{WORD}-site",
+            f"tag:{WORD}-tag",
+            f"-tag:{WORD}-tag",
+            "state:running",
+            "owner:ada",
+            "address:192.0.2.7",
+            "memory>0",
+            f"-name:{WORD}*",
         )
-    ] + [{"sort": "host"}, {"page": "2"}],
+    ]
+    + [{"sort": "host"}, {"page": "2"}],
     "guest-rows": [{"q": q} for q in (WORD, f"host:{WORD}-host", "vcpus>0", "-name:web*")] + [{"limit": "1"}],
     "hosts": [{"q": WORD}, {"site": f"{WORD}-site"}, {"tag": f"{WORD}-tag"}, {"state": "up"}],
     "jobs": [{"state": "queued"}, {"target": WORD}, {"person": f"{WORD}-person"}, {"kind": "domain.start"}],

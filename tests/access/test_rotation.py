@@ -15,7 +15,7 @@ from pytest_django import Settings
 from hosts.models import Credential
 from tests.factories import CredentialFactory
 from vmdash.access import rotation
-from vmdash.access.encryption import EncryptedTextField
+from vmdash.access.encryption import EncryptedTextField, cipher
 from vmdash.access.models import AuditEntry, User
 from vmdash.webhooks.models import Webhook
 
@@ -80,13 +80,13 @@ def test_interrupted_it_goes_on_where_it_was(settings: Settings, monkeypatch: py
     for number in range(3):
         CredentialFactory.create(password=f"secret {number}")
     settings.ENCRYPTION_KEYS = [NEW, OLD]
-    real, done = rotation.cipher, []
+    done: list[int] = []
 
     def fails_at_the_second() -> object:
         if done:
             raise KeyboardInterrupt
         done.append(1)
-        return real()
+        return cipher()
 
     with monkeypatch.context() as patch:
         patch.setattr(rotation, "cipher", fails_at_the_second)
@@ -99,11 +99,10 @@ def test_interrupted_it_goes_on_where_it_was(settings: Settings, monkeypatch: py
 def test_what_somebody_changes_meanwhile_stays(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     CredentialFactory.create(password="one")
     settings.ENCRYPTION_KEYS = [NEW, OLD]
-    real = rotation.cipher
 
     def somebody_is_quicker() -> object:
         Credential.objects.update(password="changed")
-        return real()
+        return cipher()
 
     monkeypatch.setattr(rotation, "cipher", somebody_is_quicker)
     list(rotation.rotate())

@@ -29,9 +29,7 @@ VisitorOf = Callable[..., Visitor]
 def granted_visitor(visitor_of: VisitorOf) -> Visitor:
     """Somebody from the help desk of one guest."""
     visitor = visitor_of(UserFactory.create(role=""))
-    Grant.objects.create(
-        person=visitor.user, role=Role.HELP_DESK, scope=Scope.GUEST, scope_id=str(visitor.domain.pk)
-    )
+    Grant.objects.create(person=visitor.user, role=Role.HELP_DESK, scope=Scope.GUEST, scope_id=str(visitor.domain.pk))
     return visitor
 
 

@@ -59,7 +59,9 @@ def test_no_view_loosens_the_policy_but_the_one_of_xterm() -> None:
 def test_templates_have_nothing_inline() -> None:
     for file in (ROOT / "templates").rglob("*.html"):
         text = file.read_text()
-        assert not re.search(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)|<style|\sstyle=|\son[a-z]+=\"", text), file
+        assert not re.search(r"<script(?![^>]*\bsrc=)(?![^>]*application/json)|<style|\sstyle=|\son[a-z]+=\"", text), (
+            file
+        )
 
 
 BEHIND_TLS = """
@@ -83,8 +85,8 @@ def test_behind_tls_browsers_are_kept_to_it_and_cookies_are_theirs_alone(tmp_pat
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("VMDASH_", "DATABASE_"))}
     told = subprocess.run(
         [sys.executable, "-c", BEHIND_TLS], cwd=ROOT, capture_output=True, text=True, check=True,
-        env={**clean, "VMDASH_DATA_DIR": str(tmp_path), "VMDASH_TLS": "yes", "DJANGO_SETTINGS_MODULE": "vmdash.settings",
-             "VMDASH_DEBUG": "yes"},
+        env={**clean, "VMDASH_DATA_DIR": str(tmp_path), "VMDASH_TLS": "yes", "VMDASH_DEBUG": "yes",
+             "DJANGO_SETTINGS_MODULE": "vmdash.settings"},
     ).stdout.splitlines()  # fmt: skip
     assert told == [
         "200 max-age=31536000",
@@ -166,10 +168,8 @@ def test_nobody_writes_a_line_of_their_own_into_the_log(ends: str) -> None:
 
 
 def test_the_log_is_written_in_such_lines() -> None:
-    from django.conf import settings
-
-    assert settings.LOGGING["formatters"]["line"]["()"] == "vmdash.log_lines.OneLine"
-    assert {handler["formatter"] for handler in settings.LOGGING["handlers"].values()} == {"line"}
+    handlers = logging.getLogger().handlers
+    assert any(isinstance(handler.formatter, log_lines.OneLine) for handler in handlers)
 
 
 def test_nor_into_the_audit_trail(anonymous_client: Client, db: None) -> None:

@@ -115,7 +115,7 @@ def test_only_what_one_may_see_can_be_chosen(client_of: Callable[[User], Client]
     here, elsewhere = world.person("operator here"), world.person("operator elsewhere")
     assert isinstance(here, User)
     assert isinstance(elsewhere, User)
-    thing = {"site": world.here, "host": world.host, "tag": tag, "guest": world.guest}[scope]
+    thing: Any = {"site": world.here, "host": world.host, "tag": tag, "guest": world.guest}[scope]
     assert add(client_of(elsewhere), scope=scope, which=thing.name).status_code == 400
     assert add(client_of(here), scope=scope, which=thing.name).status_code == 200
     made = Webhook.objects.get(owner=here)

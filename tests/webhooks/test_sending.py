@@ -51,7 +51,11 @@ def test_a_job_that_ended_is_told_with_a_signature_that_any_library_can_check(we
     headers, body = hook.got[0]
     told = standardwebhooks.Webhook(webhook.secret).verify(body, {name.lower(): text for name, text in headers.items()})
     assert told["type"] == "job.finished"
-    assert (told["data"]["id"], told["data"]["state"], told["data"]["label"]) == (str(job.pk), "succeeded", "Start web1")
+    assert (told["data"]["id"], told["data"]["state"], told["data"]["label"]) == (
+        str(job.pk),
+        "succeeded",
+        "Start web1",
+    )
     assert work() == 0, "once"
     one = Delivery.objects.get()
     assert (one.attempts, one.status, one.error) == (1, 200, "")
@@ -183,9 +187,7 @@ def test_who_answers_that_it_is_gone_is_not_asked_again(webhook: Webhook, hook: 
     assert "410" in webhook.off_reason
 
 
-def test_one_that_cannot_keep_up_is_switched_off(
-    webhook: Webhook, hook: Hook, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_that_cannot_keep_up_is_switched_off(webhook: Webhook, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(handing, "MOST_WAITING", 2)
     for _ in range(3):
         end_a_job()

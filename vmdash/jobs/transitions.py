@@ -20,6 +20,7 @@ from vmdash.jobs.places import Need
 from vmdash.live import groups
 from vmdash.live.messages import JobChanged, JobLogged
 from vmdash.live.publish import publish_now
+from vmdash.uuids import uuid_of
 from vmdash.webhooks import events as webhooks
 from vmdash.webhooks.models import Event, Kind
 
@@ -116,7 +117,7 @@ def _event(job: Job) -> Event:
         kind=Kind.JOB_FINISHED,
         at=job.finished_at or timezone.now(),
         host=job.host_name,
-        guest=job.about.guest,
+        guest=uuid_of(job.target_id) if job.target_kind == "domain" else None,
         person=job.requested_by_id,
         data={
             "id": str(job.pk),

@@ -58,9 +58,7 @@ def sights_of(people: Mapping[str, User]) -> dict[str, Sights]:
     for key, person in people.items():
         reach = reach_of(person)
         if reach not in found:
-            found[reach] = Sights(
-                *(_sight(person, reach, permission) for permission in _PERMISSIONS)
-            )
+            found[reach] = Sights(*(_sight(person, reach, permission) for permission in _PERMISSIONS))
         by_key[key] = found[reach]
     return by_key
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import ssl
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from ipaddress import IPv6Address, ip_address
 from typing import Any
@@ -48,7 +48,7 @@ def check(address: Address) -> None:
         )
 
 
-def post(url: str, body: bytes, headers: dict[str, str]) -> int:
+def post(url: str, body: bytes, headers: Mapping[str, str]) -> int:
     """POST it. Returns the HTTP status, whatever it is; what else comes back is not read.
 
     Raises:
@@ -59,7 +59,9 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> int:
     try:
         with (
             httpcore.ConnectionPool(ssl_context=_tls(), network_backend=backend, retries=0) as pool,
-            pool.stream("POST", url, headers=headers, content=body, extensions={"timeout": patience}) as answer,
+            pool.stream(
+                "POST", url, headers=[*headers.items()], content=body, extensions={"timeout": patience}
+            ) as answer,
         ):
             return int(answer.status)
     except httpcore.TimeoutException:

@@ -138,4 +138,5 @@ def _words(status: int) -> str:
 
 def _pause(attempts: int) -> timedelta:
     """Spread a little, so that what failed together does not come back together."""
-    return FIRST_PAUSE * 3 ** (attempts - 1) * random.uniform(0.9, 1.1)  # noqa: S311
+    times: int = 3 ** (attempts - 1)
+    return FIRST_PAUSE * times * random.uniform(0.9, 1.1)  # noqa: S311

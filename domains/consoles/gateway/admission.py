@@ -127,9 +127,7 @@ def _is_for(ticket: Ticket, user: User, session_key: str) -> bool:
     return ticket.user_id == user.pk and constant_time_compare(ticket.session, tickets.session_digest(session_key))
 
 
-def _refusal(
-    user: User | AnonymousUser, domain: Domain | None, words: str, ticket: Ticket | None = None
-) -> Refused:
+def _refusal(user: User | AnonymousUser, domain: Domain | None, words: str, ticket: Ticket | None = None) -> Refused:
     """A refusal; recorded when a person stands behind it, so that strangers cannot fill the audit trail. A `ticket`
     stands for one: it was made for somebody, and is used up."""
     if isinstance(user, User) or ticket:

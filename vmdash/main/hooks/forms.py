@@ -19,7 +19,10 @@ from vmdash.webhooks import outgoing
 from vmdash.webhooks.models import Topic, Webhook
 from vmdash.webhooks.services import Choice
 
-_SCOPES = [(Scope.EVERYTHING.value, "everything that I may see"), *(one for one in Scope.choices if one[0] != "everything")]
+_SCOPES = [
+    (Scope.EVERYTHING.value, "everything that I may see"),
+    *(one for one in Scope.choices if one[0] != "everything"),
+]
 
 
 class WebhookForm(forms.Form):
