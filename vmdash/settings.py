@@ -147,7 +147,7 @@ AUDIT_RETENTION_DAYS = env.integer("VMDASH_AUDIT_RETENTION_DAYS", 0, least=0, mo
 SYSLOG_URL = env.url("VMDASH_SYSLOG_URL", "udp://HOST:514, tcp://HOST:601 or unix:///dev/log", _is_syslog)
 """Where entries of the audit trail are sent to; empty: nowhere."""
 TRUSTED_PROXIES = env.networks("VMDASH_TRUSTED_PROXIES")
-"""From these addresses X-Forwarded-For is believed."""
+"""From these addresses X-Forwarded-For is believed and, where there are any, from them alone X-Forwarded-Proto."""
 
 # --- webhooks ---------------------------------------------------------------------------------
 WEBHOOK_NETWORKS = env.networks("VMDASH_WEBHOOK_NETWORKS")
@@ -202,6 +202,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
+    "vmdash.access.middleware.ProxyHeaders",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from django.core.mail import EmailMessage
 from django.core.mail.message import BadHeaderError
 from django.test import Client
 from django.urls import get_resolver
+from pytest_django import Settings
 
 from tests.access.test_every_address import ADDRESSES
 from vmdash import log_lines
@@ -210,3 +212,13 @@ def test_a_stranger_who_guesses_fills_nothing(anonymous_client: Client, monkeypa
     monkeypatch.setattr(middleware, "MANY_NOT_FOUND", 1)
     assert anonymous_client.get("/nowhere/").status_code == 404
     assert not AuditEntry.objects.exists()
+
+
+@pytest.mark.parametrize(("peer", "status"), [("192.0.2.1", 200), ("192.0.2.2", 301), ("", 200)])
+def test_only_proxies_of_ours_say_that_somebody_came_over_https(
+    anonymous_client: Client, settings: Settings, peer: str, status: int
+) -> None:
+    settings.SECURE_SSL_REDIRECT, settings.SECURE_PROXY_SSL_HEADER = True, ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.TRUSTED_PROXIES = [ip_network("192.0.2.1/32")]
+    answer = anonymous_client.get("/sign-in/", headers={"x-forwarded-proto": "https"}, REMOTE_ADDR=peer)
+    assert answer.status_code == status

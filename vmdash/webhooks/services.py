@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -63,7 +64,9 @@ def _save(webhook: Webhook, choice: Choice, user: User, action: str) -> None:
     try:
         with transaction.atomic():
             webhook.save(update_fields=None if webhook.pk is None else changed)
-            _record(user, action, webhook, f"{webhook.url}: {', '.join(webhook.topics)}")
+            # Not its path: services such as chats have their secret in it.
+            where = urlsplit(webhook.url)
+            _record(user, action, webhook, f"{where.scheme}://{where.netloc}: {', '.join(webhook.topics)}")
     except IntegrityError:
         raise Conflict(f"You have a webhook called {choice.name} already.") from None
 
