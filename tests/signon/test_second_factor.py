@@ -1,0 +1,132 @@
+"""The authenticator app and recovery codes; who needs a second factor."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+import pytest
+import time_machine
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from django.test import Client
+from django.utils import timezone
+from pytest_django import Settings
+
+from tests.factories import PASSWORD
+from vmdash.access.models import AuditEntry, Grant, User
+from vmdash.access.sessions import people_of
+
+pytestmark = pytest.mark.django_db
+
+
+def code_of(secret: str) -> str:
+    """What the app shows at this moment."""
+    return str(format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time())))))
+
+
+def sign_in(user: User) -> Client:
+    client = Client()
+    client.post("/sign-in/", {"username": user.username, "password": PASSWORD})
+    return client
+
+
+def set_up(client: Client) -> tuple[str, list[str]]:
+    """The secret in the app, and the recovery codes."""
+    asked = client.get("/account/app/", follow=True)
+    assert "show that it is you" in asked.content.decode()
+    client.post("/account/confirm/", {"password": PASSWORD, "next": "/account/app/"})
+    page = client.get("/account/app/").content.decode()
+    secret = re.findall(r"Secret: <code>(\w+)</code>", page)[0]
+    done = client.post("/account/app/", {"code": code_of(secret)}, follow=True).content.decode()
+    codes = re.findall(r"<li>(\d+)</li>", done)
+    assert len(codes) == 10
+    return secret, codes
+
+
+def is_in(client: Client) -> bool:
+    return client.get("/account/").status_code == 200
+
+
+def test_the_app_is_asked_for_after_the_password(viewer: User) -> None:
+    secret, _ = set_up(sign_in(viewer))
+    client = Client()
+    answer = client.post("/sign-in/", {"username": "viewer", "password": PASSWORD, "next": "/domains/"})
+    assert answer.headers["Location"].startswith("/sign-in/code/")
+    assert not is_in(client)
+    wrong = client.post("/sign-in/code/", {"code": "000000"})
+    assert "Incorrect code" in wrong.content.decode()
+    assert not is_in(client)
+    refused = AuditEntry.objects.get(action="sign_in.refused")
+    assert (refused.target_name, "code was wrong" in refused.detail) == ("viewer", True)
+    with time_machine.travel(timezone.now() + timedelta(seconds=60)):
+        assert client.post("/sign-in/code/", {"code": code_of(secret)}).headers["Location"] == "/domains/"
+        assert is_in(client)
+    assert "password, totp" in AuditEntry.objects.filter(action="sign_in", user=viewer)[0].detail
+
+
+def test_the_secret_is_stored_encrypted(viewer: User) -> None:
+    secret, codes = set_up(sign_in(viewer))
+    stored = str(list(Authenticator.objects.values_list("data", flat=True)))
+    assert secret not in stored
+    assert not any(code in stored for code in codes)
+
+
+def test_codes_cannot_be_guessed_without_end(viewer: User) -> None:
+    secret, _ = set_up(sign_in(viewer))
+    client = sign_in(viewer)
+    for _ in range(5):
+        client.post("/sign-in/code/", {"code": "000000"})
+    with time_machine.travel(timezone.now() + timedelta(seconds=60)):
+        client.post("/sign-in/code/", {"code": code_of(secret)})
+        assert not is_in(client)
+
+
+def test_a_recovery_code_lets_in_once(viewer: User) -> None:
+    _, codes = set_up(sign_in(viewer))
+    first, second = sign_in(viewer), sign_in(viewer)
+    first.post("/sign-in/code/", {"code": codes[0]})
+    assert is_in(first)
+    second.post("/sign-in/code/", {"code": codes[0]})
+    assert not is_in(second)
+
+
+def test_the_app_is_removed_only_by_who_can_show_who_they_are(viewer: User) -> None:
+    set_up(sign_in(viewer))
+    stolen = Client()
+    stolen.force_login(viewer)
+    stolen.post("/account/app/remove/")
+    assert Authenticator.objects.filter(user=viewer, type=Authenticator.Type.TOTP).exists()
+
+
+def test_who_needs_a_second_factor_can_do_nothing_without(settings: Settings, operator: User, viewer: User) -> None:
+    settings.SECOND_FACTOR_FROM = "operator"
+    client = sign_in(operator)
+    assert client.get("/").headers["Location"] == "/account/"
+    assert client.post("/jobs/").headers["Location"] == "/account/"
+    assert client.get("/", headers={"Accept": "application/json"}).status_code == 403
+    assert people_of([client.session.session_key or ""]) == {}
+    assert "Your role needs a second factor" in client.get("/account/").content.decode()
+    set_up(client)
+    assert client.get("/").status_code == 200
+    assert people_of([client.session.session_key or ""])
+    assert sign_in(viewer).get("/").status_code == 200
+
+
+def test_a_role_that_was_granted_somewhere_counts_as_well(settings: Settings, nobody: User) -> None:
+    settings.SECOND_FACTOR_FROM = "operator"
+    client = sign_in(nobody)
+    assert client.get("/").status_code == 403
+    Grant.objects.create(person=nobody, role="operator", scope="host", scope_id="1")
+    assert client.get("/").headers["Location"] == "/account/"
+
+
+def test_the_last_factor_stays_where_one_is_needed(settings: Settings, operator: User) -> None:
+    settings.SECOND_FACTOR_FROM = "operator"
+    client = sign_in(operator)
+    set_up(client)
+    assert client.post("/account/app/remove/").status_code == 200
+    assert Authenticator.objects.filter(user=operator, type=Authenticator.Type.TOTP).exists()
+    settings.SECOND_FACTOR_FROM = "nobody"
+    client.post("/account/app/remove/")
+    assert not Authenticator.objects.filter(user=operator, type=Authenticator.Type.TOTP).exists()

@@ -1,0 +1,110 @@
+"""Signing in with a password, signing out, and the page of one's own account."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from allauth.account.internal.flows.login import perform_password_login
+from allauth.account.models import Login
+from allauth.account.views import PasswordChangeView
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.adapter import get_adapter
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.views import LoginView, LogoutView
+from django.core.exceptions import BadRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse_lazy
+from django.views.decorators.http import require_POST, require_safe
+
+from vmdash.access.audit import record
+from vmdash.access.guards import SignedInRequest
+from vmdash.access.second_factor import needs_one
+from vmdash.main.refusals import note_refusal
+from vmdash.main.signon.devices import device
+
+
+class SignIn(LoginView):
+    """The first step; django-allauth goes on with the others. What does not succeed is in the audit trail, and so is
+    what does (`AccountAdapter`)."""
+
+    template_name = "main/sign_in.html"
+    redirect_authenticated_user = True
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        user = form.get_user()
+        login = Login(user=user, redirect_url=self.get_redirect_url() or None)
+        return perform_password_login(self.request, {"username": user.username}, login)
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        note_refusal(name=str(form.data.get("username", "")), address=self.request.META.get("REMOTE_ADDR", ""))
+        locked = getattr(self.request, "axes_locked_out", False)
+        context = self.get_context_data(form=form, locked_minutes=settings.LOCKOUT_MINUTES if locked else 0)
+        return self.render_to_response(context, status=429 if locked else 200)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(provider=settings.OIDC_NAME if settings.OIDC_ISSUER else "", **kwargs)
+
+
+class SignOut(LogoutView):
+    """POST only. Live connections of the session end within two seconds."""
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.user.is_authenticated:
+            record(user=request.user, action="sign_out")
+            UserSession.objects.filter(session_key=request.session.session_key).delete()
+        return super().post(request, *args, **kwargs)
+
+
+class ChangePassword(PasswordChangeView):
+    """Other sessions of the person end, as their passwords are no longer right."""
+
+    template_name = "main/signon/password.html"
+    success_url = reverse_lazy("account")
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        record(user=self.request.user, action="person.password")
+        response: HttpResponse = super().form_valid(form)
+        return response
+
+
+@require_safe
+def account(request: SignedInRequest) -> HttpResponse:
+    """Of whoever looks at it, and of nobody else."""
+    factors = Authenticator.objects.filter(user=request.user)
+    kinds = {factor.type for factor in factors}
+    codes = next((factor for factor in factors if factor.type == Authenticator.Type.RECOVERY_CODES), None)
+    kept = UserSession.objects.purge_and_list(request.user)
+    kept.sort(key=lambda session: session.last_seen_at, reverse=True)
+    context = {
+        "groups": request.user.groups.order_by("name"),
+        "has_app": Authenticator.Type.TOTP in kinds,
+        "passkeys": [factor for factor in factors if factor.type == Authenticator.Type.WEBAUTHN],
+        "codes_left": len(codes.wrap().get_unused_codes()) if codes else None,
+        "needs_one": needs_one(request.user),
+        "sessions": [(session, device(session.user_agent), session.is_current()) for session in kept],
+    }
+    return render(request, "main/signon/account.html", context)
+
+
+@require_POST
+def end_session(request: SignedInRequest) -> HttpResponse:
+    """One of one's own (`session`: its number), or with `others` all but this."""
+    mine = UserSession.objects.filter(user=request.user).exclude(session_key=request.session.session_key)
+    if "others" not in request.POST:
+        number = request.POST.get("session", "")
+        if not number.isdecimal() or len(number) > 18:
+            raise BadRequest("Say which session is to end.")
+        mine = mine.filter(pk=int(number))
+    ending = list(mine)
+    get_adapter().end_sessions(ending)
+    for session in ending:
+        record(user=request.user, action="session.end", target_kind="session", target_name=f"from {session.ip}")
+    if ending:
+        messages.success(request, "Ended. Pages that are open there are signed out within two seconds.")
+    else:
+        messages.info(request, "That session had ended already.")
+    return redirect("account")
