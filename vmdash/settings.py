@@ -268,6 +268,7 @@ MFA_ADAPTER = "vmdash.main.signon.adapters.SecondFactorAdapter"
 MFA_FORMS = {"authenticate": "vmdash.main.signon.forms.CodeForm"}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True
 MFA_TOTP_ISSUER = "vmdash"
 MFA_TOTP_TOLERANCE = 1
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
 from allauth.account.views import PasswordChangeView
 from allauth.mfa.models import Authenticator
+from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from allauth.usersessions.adapter import get_adapter
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import BadRequest
@@ -19,12 +22,15 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
 from django.views.decorators.http import require_POST, require_safe
+from requests import RequestException
 
 from vmdash.access.audit import record
 from vmdash.access.guards import SignedInRequest
 from vmdash.access.second_factor import needs_one
 from vmdash.main.refusals import note_refusal
 from vmdash.main.signon.devices import device
+
+log = logging.getLogger(__name__)
 
 
 class SignIn(LoginView):
@@ -47,6 +53,17 @@ class SignIn(LoginView):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(provider=settings.OIDC_NAME if settings.OIDC_ISSUER else "", **kwargs)
+
+
+@login_not_required
+@require_safe
+def sign_in_elsewhere(request: HttpRequest, provider_id: str) -> HttpResponse:
+    """To the page of the company's provider, which is asked where that is."""
+    try:
+        return openid_connect.login(request, provider_id)
+    except (RequestException, ValueError, KeyError) as error:
+        log.warning("The OpenID provider %s cannot be used: %s", settings.OIDC_ISSUER, error)
+        return render(request, "socialaccount/authentication_error.html", status=502)
 
 
 class SignOut(LogoutView):
