@@ -265,7 +265,12 @@ SECOND_FACTOR_FROM = env.choice(
 ).lower()
 """Whoever has this role or a higher one, anywhere, needs a second factor."""
 MFA_ADAPTER = "vmdash.main.signon.adapters.SecondFactorAdapter"
-MFA_FORMS = {"authenticate": "vmdash.main.signon.forms.CodeForm"}
+MFA_FORMS = {
+    "authenticate": "vmdash.main.signon.forms.CodeForm",
+    "authenticate_webauthn": "vmdash.main.signon.forms.PasskeyForm",
+    "login_webauthn": "vmdash.main.signon.forms.PasskeyAloneForm",
+    "add_webauthn": "vmdash.main.signon.forms.AddPasskeyForm",
+}
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_ALLOW_UNVERIFIED_EMAIL = True

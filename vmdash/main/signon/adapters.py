@@ -60,6 +60,11 @@ def _methods(request: HttpRequest) -> str:
 
 
 class SecondFactorAdapter(DefaultMFAAdapter):
+    error_messages = {
+        **DefaultMFAAdapter.error_messages,
+        "cannot_delete_authenticator": "Your role needs a second factor: the last one cannot be removed.",
+    }
+
     def encrypt(self, text: str) -> str:
         return cipher().encrypt(text.encode()).decode()
 

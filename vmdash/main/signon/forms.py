@@ -1,22 +1,60 @@
-"""The form of the second step."""
+"""The forms of the second step, and of passkeys. What is refused is written to the audit trail."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from allauth.core import context
 from allauth.mfa.base.forms import AuthenticateForm
+from allauth.mfa.models import Authenticator
+from allauth.mfa.webauthn.forms import AddWebAuthnForm, AuthenticateWebAuthnForm, LoginWebAuthnForm
 from django.core.exceptions import ValidationError
 
 from vmdash.main.refusals import note_refusal
 
+ODD = (ValidationError, ValueError, TypeError, KeyError, AttributeError)
+"""What comes of an answer that no browser gives."""
+
+
+def _note(name: str, why: str) -> None:
+    note_refusal(name=name, address=f"{context.request.META.get('REMOTE_ADDR', '')} ({why})")
+
 
 class CodeForm(AuthenticateForm):
-    """A code of the authenticator app, or a recovery code. A wrong one is written to the audit trail."""
+    """A code of the authenticator app, or a recovery code."""
 
     def clean_code(self) -> str:
         try:
-            code: str = super().clean_code()
+            return super().clean_code()
         except ValidationError:
-            address = context.request.META.get("REMOTE_ADDR", "")
-            note_refusal(name=self.user.username, address=f"{address} (the code was wrong)")
+            _note(self.user.username, "the code was wrong")
             raise
-        return code
+
+
+class PasskeyForm(AuthenticateWebAuthnForm):
+    """A passkey after the password."""
+
+    def clean_credential(self) -> Authenticator:
+        try:
+            return super().clean_credential()
+        except ODD as error:
+            _note(self.user.username if self.user else "", "the passkey did not fit")
+            raise ValidationError("This passkey does not fit. Try again, or sign in otherwise.") from error
+
+
+class PasskeyAloneForm(PasskeyForm, LoginWebAuthnForm):
+    """A passkey in place of the password."""
+
+
+class AddPasskeyForm(AddWebAuthnForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].max_length = 100
+        self.fields["passwordless"].label = "It may take the place of the password"
+        self.fields["passwordless"].help_text = "The device asks for a PIN, a finger or a face then."
+
+    def clean(self) -> dict[str, Any]:
+        try:
+            return super().clean()
+        except ODD as error:
+            raise ValidationError({"credential": "The browser gave no passkey that can be used. Try again."}) from error

@@ -39,5 +39,5 @@ urlpatterns = [
     path("account/", views.account, name="mfa_list_webauthn"),
     path("account/passkeys/add/", webauthn.add_webauthn, name="mfa_add_webauthn"),
     path("account/passkeys/<int:pk>/", webauthn.edit_webauthn, name="mfa_edit_webauthn"),
-    path("account/passkeys/<int:pk>/remove/", webauthn.remove_webauthn, name="mfa_remove_webauthn"),
+    path("account/passkeys/<int:pk>/remove/", views.RemovePasskey.as_view(), name="mfa_remove_webauthn"),
 ]

@@ -8,7 +8,9 @@ from typing import Any
 from allauth.account.internal.flows.login import perform_password_login
 from allauth.account.models import Login
 from allauth.account.views import PasswordChangeView
+from allauth.mfa.adapter import get_adapter as mfa_adapter
 from allauth.mfa.models import Authenticator
+from allauth.mfa.webauthn.views import RemoveWebAuthnView
 from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from allauth.usersessions.adapter import get_adapter
 from allauth.usersessions.models import UserSession
@@ -86,6 +88,15 @@ class ChangePassword(PasswordChangeView):
         record(user=self.request.user, action="person.password")
         response: HttpResponse = super().form_valid(form)
         return response
+
+
+class RemovePasskey(RemoveWebAuthnView):
+    def form_valid(self, form: Any) -> HttpResponse:
+        """django-allauth asks only for the authenticator app whether it may go."""
+        if not mfa_adapter().can_delete_authenticator(self.object):
+            messages.error(self.request, "Your role needs a second factor: the last one cannot be removed.")
+            return redirect("account")
+        return super().form_valid(form)
 
 
 @require_safe
