@@ -205,6 +205,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "vmdash.main.middleware.RefuseControlCharacters",
+    "vmdash.main.signon.middleware.TellOfRedis",
     "vmdash.main.signon.middleware.NoteSession",
     "vmdash.main.signon.middleware.RequireSecondFactor",
 ]

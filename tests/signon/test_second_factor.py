@@ -130,3 +130,32 @@ def test_the_last_factor_stays_where_one_is_needed(settings: Settings, operator:
     settings.SECOND_FACTOR_FROM = "nobody"
     client.post("/account/app/remove/")
     assert not Authenticator.objects.filter(user=operator, type=Authenticator.Type.TOTP).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_setting_up_and_removing_is_in_the_audit_trail(viewer: User) -> None:
+    client = sign_in(viewer)
+    set_up(client)
+    client.post("/account/app/remove/")
+    noted = AuditEntry.objects.filter(action="person.second_factor", user=viewer).order_by("pk")
+    assert [entry.detail for entry in noted] == ["authenticator app set up", "authenticator app removed"]
+
+
+def test_while_redis_is_away_passwords_still_work_and_codes_are_asked_for_later(
+    settings: Settings, viewer: User, operator: User
+) -> None:
+    set_up(sign_in(viewer))
+    settings.CACHES = {"default": {**settings.CACHES["default"], "LOCATION": "redis://127.0.0.1:1/0"}}
+    assert is_in(sign_in(operator))
+    client = sign_in(viewer)
+    answer = client.post("/sign-in/code/", {"code": "000000"})
+    assert (answer.status_code, "in a moment" in answer.content.decode()) == (503, True)
+    assert not is_in(client)
+
+
+def test_too_many_tries_are_told_of_in_words(viewer: User) -> None:
+    client = sign_in(viewer)
+    client.get("/account/app/")
+    answers = [client.post("/account/confirm/", {"password": "guess"}) for _ in range(11)]
+    assert answers[-1].status_code == 429
+    assert "Too many tries" in answers[-1].content.decode()

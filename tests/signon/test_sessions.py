@@ -7,12 +7,15 @@ from datetime import timedelta
 
 import time_machine
 from allauth.usersessions.models import UserSession
+from axes.models import AccessAttempt
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
 from tests.factories import PASSWORD
 from vmdash.access.models import AuditEntry, User
 from vmdash.access.sessions import people_of
+from vmdash.main.cleanup import clean_up
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Safari/604.1"
@@ -84,3 +87,13 @@ def test_when_it_was_last_seen_is_kept_to_the_minute(viewer: User) -> None:
 def test_strangers_have_no_account_page(anonymous_client: Client) -> None:
     assert anonymous_client.get("/account/").headers["Location"].startswith("/sign-in/")
     assert anonymous_client.post("/account/sessions/end/", {"others": "1"}).status_code == 302
+
+
+def test_what_has_ended_is_forgotten_at_the_clean_up(viewer: User) -> None:
+    here, gone = sign_in(viewer), sign_in(viewer)
+    Session.objects.filter(session_key=gone.session.session_key).delete()
+    Client().post("/sign-in/", {"username": "viewer", "password": "guess"})
+    with time_machine.travel(timezone.now() + timedelta(hours=1)):
+        clean_up()
+    assert [kept.session_key for kept in UserSession.objects.all()] == [here.session.session_key]
+    assert not AccessAttempt.objects.exists()

@@ -49,8 +49,20 @@ class AccountAdapter(DefaultAccountAdapter):
         if kwargs.get("message_template", args[0] if args else "") != "account/messages/logged_in.txt":
             super().add_message(request, level, *args, **kwargs)
 
-    def send_notification_mail(self, *args: Any, **kwargs: Any) -> None:
-        """The audit trail tells of it."""
+    def send_notification_mail(self, template_prefix: str, user: User, *args: Any, **kwargs: Any) -> None:
+        """django-allauth would tell by mail that something changed about how they sign in: the audit trail does."""
+        if changed := _CHANGES.get(template_prefix.removeprefix("mfa/email/")):
+            record(user=user, action="person.second_factor", target_kind="user", target_id=user.pk,
+                   target_name=user.username, detail=changed)  # fmt: skip
+
+
+_CHANGES = {
+    "totp_activated": "authenticator app set up",
+    "totp_deactivated": "authenticator app removed",
+    "webauthn_added": "passkey added",
+    "webauthn_removed": "passkey removed",
+    "recovery_codes_generated": "new recovery codes",
+}
 
 
 def _methods(request: HttpRequest) -> str:

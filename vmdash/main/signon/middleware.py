@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 from allauth.usersessions.models import UserSession
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.utils.deprecation import MiddlewareMixin
+from redis import RedisError
 
 from vmdash.access.models import User
 from vmdash.access.second_factor import lacking
+
+log = logging.getLogger(__name__)
 
 SEEN_EVERY_S = 60
 _SEEN = "seen_at"
@@ -29,6 +33,16 @@ class NoteSession(MiddlewareMixin):
         if now - request.session.get(_SEEN, 0) >= SEEN_EVERY_S:
             request.session[_SEEN] = now
             UserSession.objects.create_from_request(request)
+
+
+class TellOfRedis(MiddlewareMixin):
+    """Tries are counted in Redis. While it is away, codes and passkeys are not tried; passwords count elsewhere."""
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not isinstance(error, RedisError) or not _is_of_the_account(request):
+            return None
+        log.warning("Nobody signs in with a second factor while Redis is away: %s", error)
+        return render(request, "main/signon/later.html", status=503)
 
 
 class RequireSecondFactor(MiddlewareMixin):
