@@ -38,6 +38,8 @@ async function signIn(form) {
 
 const WAYS = { add, use: () => use(given()), "sign-in": signIn };
 
+for (const needs of can ? document.querySelectorAll("[data-passkey-needs]") : []) needs.hidden = true;
+
 for (const form of can ? document.querySelectorAll("form[data-passkey]") : []) {
   const trouble = form.querySelector("[role=alert]");
   form.hidden = false;

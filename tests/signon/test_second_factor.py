@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from datetime import timedelta
 
@@ -9,6 +10,7 @@ import pytest
 import time_machine
 from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -159,3 +161,11 @@ def test_too_many_tries_are_told_of_in_words(viewer: User) -> None:
     answers = [client.post("/account/confirm/", {"password": "guess"}) for _ in range(11)]
     assert answers[-1].status_code == 429
     assert "Too many tries" in answers[-1].content.decode()
+
+
+def test_an_administrator_forgets_a_second_factor_that_was_lost(viewer: User) -> None:
+    set_up(sign_in(viewer))
+    assert not is_in(sign_in(viewer))
+    call_command("person", "viewer", "--no-second-factor", stdout=io.StringIO())
+    assert is_in(sign_in(viewer))
+    assert "second factor forgotten" in AuditEntry.objects.get(action="person.change").detail

@@ -97,3 +97,8 @@ def test_what_has_ended_is_forgotten_at_the_clean_up(viewer: User) -> None:
         clean_up()
     assert [kept.session_key for kept in UserSession.objects.all()] == [here.session.session_key]
     assert not AccessAttempt.objects.exists()
+
+
+def test_behind_a_socket_file_people_have_no_address_and_come_in(viewer: User) -> None:
+    here = sign_in(viewer, address="")
+    assert here.get("/account/").status_code == 200

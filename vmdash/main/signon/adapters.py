@@ -33,6 +33,10 @@ class AccountAdapter(DefaultAccountAdapter):
         """Not for those who have nothing to show again: they come from the provider, and have no second factor yet."""
         return bool(self.get_reauthentication_methods(context.request.user))
 
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """As the server tells it; behind a socket file it tells none."""
+        return request.META.get("REMOTE_ADDR") or "::"
+
     def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
         note_refusal(name=user.username, address=self.get_client_ip(request))
         messages.error(request, "This account is switched off. Ask an administrator.")
