@@ -56,6 +56,7 @@ def test_the_app_is_asked_for_after_the_password(viewer: User) -> None:
     answer = client.post("/sign-in/", {"username": "viewer", "password": PASSWORD, "next": "/domains/"})
     assert answer.headers["Location"].startswith("/sign-in/code/")
     assert not is_in(client)
+    assert "Use a passkey" not in client.get("/sign-in/code/").content.decode()  # they have none
     wrong = client.post("/sign-in/code/", {"code": "000000"})
     assert "Incorrect code" in wrong.content.decode()
     assert not is_in(client)

@@ -90,6 +90,10 @@ class SecondFactorAdapter(DefaultMFAAdapter):
     def get_totp_label(self, user: User) -> str:
         return user.username
 
+    def generate_authenticator_name(self, user: User, type: Authenticator.Type) -> str:
+        number = Authenticator.objects.filter(user=user, type=type).count() + 1
+        return f"Passkey {number}" if number > 1 else "Passkey"
+
     def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
         """The last one stays where one is needed."""
         others = Authenticator.objects.filter(user=authenticator.user, type__in=FACTORS).exclude(pk=authenticator.pk)

@@ -84,6 +84,15 @@ class ChangePassword(PasswordChangeView):
     template_name = "main/signon/password.html"
     success_url = reverse_lazy("account")
 
+    def get_form(self, form_class: Any = None) -> Any:
+        form = super().get_form(form_class)
+        labels = {"oldpassword": "The password until now", "password1": "New password", "password2": "Once more"}
+        for name, label in labels.items():
+            form.fields[name].label = label
+            form.fields[name].widget.attrs.pop("placeholder", None)
+        form.fields["password1"].help_text = "Ten characters or more; not one that many use, or that is like your name."
+        return form
+
     def form_valid(self, form: Any) -> HttpResponse:
         record(user=self.request.user, action="person.password")
         response: HttpResponse = super().form_valid(form)
