@@ -279,7 +279,10 @@ MFA_TOTP_ISSUER = "vmdash"
 MFA_TOTP_TOLERANCE = 1
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG
 OIDC_ISSUER = env.url(
-    "VMDASH_OIDC_ISSUER", "https://NAME/realms/COMPANY", lambda url: url.scheme in _HTTP and url.hostname
+    "VMDASH_OIDC_ISSUER",
+    "https://NAME/realms/COMPANY",
+    # What it says is believed because of the connection that it comes by.
+    lambda url: url.hostname and (url.scheme == "https" or url.hostname in {"127.0.0.1", "localhost"}),
 ).rstrip("/")
 OIDC_NAME = env.text("VMDASH_OIDC_NAME", "single sign-on")
 """What the button says: "Sign in with …"."""
