@@ -12,9 +12,13 @@ class DomainsConfig(AppConfig):
         from domains.disk_uses import guests_disks
         from domains.draining import job as draining_job  # noqa: F401  (declares its job kinds)
         from domains.migration import check_job, job  # noqa: F401  (declare their job kinds)
+        from domains.models import Domain
         from domains.numa import job as placing  # noqa: F401  (declares its job kind)
+        from domains.places import GUEST_PATHS
         from domains.snapshots import kinds  # noqa: F401  (declares its job kinds)
         from domains.tuning import job as tuning  # noqa: F401  (declares its job kind)
         from storage import uses
+        from vmdash.access import subjects
 
         uses.register(guests_disks)
+        subjects.register(subjects.Subject.GUEST, Domain.objects.all, GUEST_PATHS)

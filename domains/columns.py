@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hosts.collector.inventory import SeenAgent, SeenDefinition
 from vmdash.virt import cpuset
+from vmdash.virt.agent import GuestUser
 from vmdash.virt.guest import GuestFacts
 from vmdash.virt.xml.domain import Disk, DomainDefinition, Graphics, Interface
 
@@ -46,12 +48,18 @@ def definition_columns(seen: SeenDefinition) -> Columns:
 
 
 def agent_columns(seen: SeenAgent) -> Columns:
-    columns: Columns = {"agent": str(seen.state)}
+    columns: Columns = {"agent": str(seen.state), "logged_in": _users(seen.users)}
     if seen.addresses is not None:
         columns["addresses"] = list(seen.addresses)
     if seen.os_name is not None:
         columns["os_name"] = seen.os_name
     return columns
+
+
+def _users(users: Sequence[GuestUser] | None) -> list[Columns] | None:
+    if users is None:
+        return None
+    return [{"name": user.name, "since": user.since.isoformat() if user.since else None} for user in users]
 
 
 def _disk(disk: Disk) -> Columns:

@@ -26,6 +26,13 @@ def sort_of(query: QueryDict) -> Sort:
     return Sort.parse(query.get("sort", ""))
 
 
+class NoteForm(forms.Form):
+    """Whose guest it is, and what to know before it is stopped."""
+
+    owner = forms.CharField(max_length=120, required=False)
+    note = forms.CharField(max_length=500, required=False)
+
+
 class TagsForm(forms.Form):
     """Tags of a guest: names between spaces or commas."""
 

@@ -96,6 +96,10 @@ class GuestPage:
         return can(self.user, Permission.CONSOLE, self.domain)
 
     @property
+    def sees_host(self) -> bool:
+        return can(self.user, Permission.VIEW, self.domain.host)
+
+    @property
     def may_clone(self) -> bool:
         return can(self.user, Permission.CLONE, self.domain)
 
@@ -140,7 +144,7 @@ class GuestPage:
 
     @property
     def sees_all_jobs(self) -> bool:
-        return can(self.user, Permission.VIEW_ALL_JOBS)
+        return can(self.user, Permission.VIEW_ALL_JOBS, self.domain)
 
     @property
     def memory(self) -> float | None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
+from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
-from domains import tagging
-from domains.forms import TagsForm
+from domains import notes, tagging
+from domains.forms import NoteForm, TagsForm
 from domains.guest_page import TABS, page_of
 from domains.models import Domain
 from domains.steal.over_time import cpu_charts
@@ -28,9 +30,7 @@ def guest(request: SignedInRequest, uuid: UUID, tab: str = "overview") -> HttpRe
     """What it is and how it does, in tabs that are pages of their own."""
     if tab not in TABS:
         raise Http404("A guest's page has no such part.")
-    page = page_of(_guest(request, uuid), request.user)
-    context = {"page": page, "tab": tab, "tabs": TABS, "panel": _panel(request, page.domain, tab)}
-    return render(request, f"domains/guest_{tab}.html", context)
+    return render(request, f"domains/guest_{tab}.html", _context(request, _guest(request, uuid), tab))
 
 
 @require_safe
@@ -86,13 +86,34 @@ def tags(request: SignedInRequest, uuid: UUID) -> HttpResponse:
         tagging.set_tags(domain=found, names=form.cleaned_data["tags"], user=request.user)
         messages.success(request, "The tags are saved.")
         return redirect("guest", uuid)
+    return _refused(request, found, tags_form=form)
+
+
+@require_POST
+@allow(Permission.OPERATE)
+def note(request: SignedInRequest, uuid: UUID) -> HttpResponse:
+    """Say whose guest it is, and what to know before it is stopped."""
+    found = _guest(request, uuid)
+    check(request, Permission.OPERATE, found)
+    form = NoteForm(request.POST)
+    if form.is_valid():
+        notes.set_note(domain=found, user=request.user, **form.cleaned_data)
+        messages.success(request, "Owner and note are saved.")
+        return redirect("guest", uuid)
+    return _refused(request, found, note_form=form)
+
+
+def _refused(request: SignedInRequest, found: Domain, **form: forms.Form) -> HttpResponse:
+    """The page again, with what is wrong in a form of it."""
+    return render(request, "domains/guest_overview.html", _context(request, found, "overview") | form, status=400)
+
+
+def _context(request: SignedInRequest, found: Domain, tab: str) -> dict[str, Any]:
     page = page_of(found, request.user)
-    panel = _panel(request, found)
-    context = {"page": page, "tab": "overview", "tabs": TABS, "tags_form": form, "panel": panel}
-    return render(request, "domains/guest_overview.html", context, status=400)
+    return {"page": page, "tab": tab, "tabs": TABS, "panel": _panel(request, page.domain, tab)}
 
 
-def _panel(request: SignedInRequest, guest: Domain, tab: str = "overview") -> Panel:
+def _panel(request: SignedInRequest, guest: Domain, tab: str) -> Panel:
     window = chosen_window(request.GET)
     if tab == "cpu":
         address = reverse("guest-cpu-charts", args=[guest.pk, "json"]).removesuffix(".json")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from django.db import models
 from django.db.models import Q
@@ -19,7 +19,8 @@ from domains.snapshots.models import Snapshot as Snapshot
 from domains.snapshots.models import SnapshotSchedule as SnapshotSchedule
 from domains.timeline.models import GuestEvent as GuestEvent
 from hosts.models import Host, Tag
-from vmdash.access.reach import Place, Scope, within
+from vmdash.access.reach import Place, PlacedQuerySet, Scope, within
+from vmdash.access.table import Permission
 from vmdash.jobs.models import Job
 
 if TYPE_CHECKING:
@@ -52,18 +53,20 @@ ACTIVE_STATES = (
 )
 
 
-class DomainQuerySet(models.QuerySet["Domain"]):
-    def visible_to(self, user: User | AnonymousUser) -> DomainQuerySet:
-        """The guests that `user` may know of. Every queryset shown to a person starts here."""
-        return within(self.present(), user, GUEST_PATHS)
+class DomainQuerySet(PlacedQuerySet["Domain"]):
+    paths = GUEST_PATHS
 
-    def present(self) -> DomainQuerySet:
+    def open_to(self, user: User | AnonymousUser, permission: Permission) -> Self:
+        return within(self.present(), user, self.paths, permission)
+
+    def present(self) -> Self:
         """Guests that exist; one that was undefined keeps its row for a while."""
         return self.filter(gone_at=None)
 
 
 class Domain(models.Model):
-    """One guest, as the collector saw it last. Only `tags` and `is_template` are people's; the rest is libvirt's.
+    """One guest, as the collector saw it last. Only `tags`, `owner`, `note` and `is_template` are people's; the rest
+    is libvirt's.
 
     The row follows the guest: `host` is where it is active, or else where it is defined (see
     `Sighting`). When nobody defines it any more `gone_at` is set, and the row with its tags comes
@@ -109,6 +112,12 @@ class Domain(models.Model):
     os_name = models.CharField(max_length=120, blank=True)
     """What the guest agent calls the operating system."""
     agent = models.CharField(max_length=12, choices=Agent, default=Agent.NONE)
+    logged_in = models.JSONField(null=True, blank=True)
+    """Who is logged in, as the guest agent told last: `[{"name", "since"}]`, in ISO 8601 or None; None: not known."""
+    owner = models.CharField(max_length=120, blank=True)
+    """People's word for whose guest it is."""
+    note = models.CharField(max_length=500, blank=True)
+    """What people should know before they stop it, such as what depends on it."""
     addresses = models.JSONField(default=list, blank=True)
     """`["192.0.2.7", "2001:db8::7"]`, loopback and link-local left out."""
     disks = models.JSONField(default=list, blank=True)
@@ -145,6 +154,7 @@ class Domain(models.Model):
 
     def places(self) -> list[Place]:
         """Where grants reach it: by itself, by its tags, and by its host."""
+        models.prefetch_related_objects([self], "tags")
         tags = [(Scope.TAG, str(tag.pk)) for tag in self.tags.all()]
         return [(Scope.GUEST, str(self.pk)), *tags, *self.host.places()]
 
@@ -170,10 +180,8 @@ class Sighting(models.Model):
         return f"{self.domain_id} on {self.host_id}: {self.state}"
 
 
-class MigrationQuerySet(models.QuerySet["Migration"]):
-    def visible_to(self, user: User | AnonymousUser) -> MigrationQuerySet:
-        """The moves that `user` may know of. Every queryset shown to a person starts here."""
-        return within(self, user, from_guest("domain"))
+class MigrationQuerySet(PlacedQuerySet["Migration"]):
+    paths = from_guest("domain")
 
 
 class Migration(models.Model):

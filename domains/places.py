@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hosts.places import from_host
-from vmdash.access.reach import Scope
+from vmdash.access.reach import Scope, along
 
 _HOST = from_host("host")
 GUEST_PATHS = {**_HOST, Scope.TAG: [*_HOST[Scope.TAG], "tags"], Scope.GUEST: ["pk"]}
@@ -11,7 +11,4 @@ GUEST_PATHS = {**_HOST, Scope.TAG: [*_HOST[Scope.TAG], "tags"], Scope.GUEST: ["p
 
 def from_guest(lookup: str) -> dict[Scope, list[str]]:
     """`lookup` leads from a row to its guest."""
-    return {
-        scope: [lookup if path == "pk" else f"{lookup}__{path}" for path in paths]
-        for scope, paths in GUEST_PATHS.items()
-    }
+    return along(lookup, GUEST_PATHS)

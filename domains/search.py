@@ -1,7 +1,7 @@
 """The search language of the guests table.
 
-    web                     in the name, title or addresses, or the start of the UUID (8 digits or more)
-    name:web-*              the whole name; `*` stands for anything. So do host, site, tag, address, uuid
+    web                     in the name, title, addresses, owner or note, or the start of the UUID (8 digits or more)
+    name:web-*              the whole name; `*` stands for anything. So do host, site, tag, owner, address, uuid
     os:debian               somewhere in what the guest agent calls the system
     state:paused            a state, as a word or a key; `state:unknown`: its host does not answer
     agent:connected         autostart:yes         is:template

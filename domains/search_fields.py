@@ -36,6 +36,7 @@ def any_text(value: str, *, pattern: bool) -> Q:
         named = _glob("name", value) | _glob("title", value)
         return named | _address(value, pattern=True) if value.count("*") <= MOST_STARS else named
     found = Q(name__icontains=value) | Q(title__icontains=value) | Q(IContains(_ADDRESSES, value.lower()))
+    found |= Q(owner__icontains=value) | Q(note__icontains=value)
     digits = value.replace("-", "").lower()
     return found | _uuid_starts_with(digits) if re.fullmatch("[0-9a-f]{8,32}", digits) else found
 
@@ -178,6 +179,7 @@ FIELDS: dict[str, Condition] = {
     "host": _text("host__name"),
     "site": _text("host__site__name"),
     "tag": _tag,
+    "owner": _text("owner"),
     "os": _contained("os_name"),
     "address": _address_field,
     "uuid": _uuid,

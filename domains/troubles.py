@@ -13,6 +13,7 @@ from domains.rows import reason_words
 from domains.slowness import causes
 from domains.trouble import Trouble
 from hosts.models import Host
+from vmdash.access.roles import Permission, can
 from vmdash.alerts.selectors import of_guest
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def troubles_of(
 ) -> list[Trouble]:
     """The worst first. Needs `guest.host`; one query for alerts, one more where the guest runs twice."""
     return [
-        *_of_host(guest),
+        *_of_host(user, guest),
         *_of_state(user, guest),
         *_of_figures(user, guest, sample, tick),
         *_of_alerts(user, guest),
@@ -60,7 +61,7 @@ def _of_alerts(user: User | AnonymousUser, guest: Domain) -> Iterator[Trouble]:
             yield Trouble(alert.tone, f"{alert.summary}.", alert.description)
 
 
-def _of_host(guest: Domain) -> Iterator[Trouble]:
+def _of_host(user: User | AnonymousUser, guest: Domain) -> Iterator[Trouble]:
     host = guest.host
     if not host.enabled:
         yield Trouble(
@@ -70,7 +71,7 @@ def _of_host(guest: Domain) -> Iterator[Trouble]:
         )
     elif host.state != Host.State.UP:
         words = Host.State(host.state).label
-        reason = f"{host.state_reason} " if host.state_reason else ""
+        reason = f"{host.state_reason} " if host.state_reason and can(user, Permission.VIEW, host) else ""
         yield Trouble(
             "bad",
             f"Its host {host.name} is {words}." if host.state == Host.State.NEW else f"Its host {host.name} {words}.",

@@ -13,6 +13,7 @@ urlpatterns = [
     path("<uuid:uuid>/", guest_views.guest, name="guest"),
     path("<uuid:uuid>/action/", action_views.act, name="guest-action"),
     path("<uuid:uuid>/tags/", guest_views.tags, name="guest-tags"),
+    path("<uuid:uuid>/note/", guest_views.note, name="guest-note"),
     path("<uuid:uuid>/charts.<chartform:form>", guest_views.chart_data, name="guest-charts"),
     path("<uuid:uuid>/cpu-charts.<chartform:form>", guest_views.cpu_chart_data, name="guest-cpu-charts"),
     path("<uuid:uuid>/definition.xml", guest_views.definition, name="guest-definition"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 from django.core.paginator import Paginator
 from django.http import HttpResponse, JsonResponse
@@ -17,9 +18,11 @@ from domains.selectors import GuestLine
 from domains.services import MOST_AT_ONCE
 from domains.table import COLUMNS
 from hosts.announce import host_changed
+from hosts.models import Host
 from vmdash.access.guards import SignedInRequest, allow
-from vmdash.access.roles import Permission, can
+from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.exceptions import InvalidInput
+from vmdash.live.messages import HostChanged
 
 WINDOW = 100
 """Rows in an answer to JavaScript, unless it asks for another number."""
@@ -34,7 +37,8 @@ def guests(request: SignedInRequest) -> HttpResponse:
         "counts": selectors.counts(request.user),
         "actions": [ACTIONS[key] for key in BULK_ACTIONS if can(request.user, ACTIONS[key].permission)],
         "most_at_once": MOST_AT_ONCE,
-        "may_define": can(request.user, Permission.DEFINE),
+        "may_define": can_everywhere(request.user, Permission.DEFINE)
+        or Host.objects.open_to(request.user, Permission.DEFINE).exists(),
     }
     try:
         sort, number = sort_of(request.GET), whole_number(request.GET, "page", 1, least=1, most=100_000)
@@ -70,10 +74,19 @@ def rows(request: SignedInRequest) -> JsonResponse:
             "offset": offset,
             "rows": [line.row for line in window.lines],
             "samples": {line.row["uuid"]: line.sample for line in window.lines if line.sample},
-            "hosts": [host_changed(line.host) for line in hosts.values()],
+            "hosts": _connections(request, hosts),
             "ticks": {pk: _measured(line) for pk, line in hosts.items() if line.tick},
         }
     )
+
+
+def _connections(request: SignedInRequest, hosts: Mapping[int, GuestLine]) -> list[HostChanged]:
+    """Whoever sees a guest knows whether its host answers; why not is told to those who see the host."""
+    if can_everywhere(request.user, Permission.VIEW):
+        return [host_changed(line.host) for line in hosts.values()]
+    seen = set(Host.objects.visible_to(request.user).filter(pk__in=hosts).values_list("pk", flat=True))
+    told = [host_changed(line.host) for line in hosts.values()]
+    return [one if one["host"] in seen else {**one, "reason": ""} for one in told]
 
 
 def _measured(line: GuestLine) -> dict[str, int]:

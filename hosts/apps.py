@@ -7,3 +7,8 @@ class HostsConfig(AppConfig):
     def ready(self) -> None:
         from hosts import onboarding  # noqa: F401  (registers its job)
         from hosts.ksm import job  # noqa: F401  (registers its job)
+        from hosts.models import Host
+        from hosts.places import HOST_PATHS
+        from vmdash.access import subjects
+
+        subjects.register(subjects.Subject.HOST, Host.objects.all, HOST_PATHS)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from django import forms
+from django.db.models import QuerySet
 
 from hosts.forms import checked
 from hosts.inputs import CredentialData
@@ -161,9 +162,10 @@ class CredentialChoice(forms.Form):
 
     credential = forms.ChoiceField(required=False, label="Credential")
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, among: QuerySet[Credential], **kwargs: Any) -> None:
+        """`among`: the stored ones to choose from."""
         super().__init__(*args, **kwargs)
-        stored = [(str(each.pk), f"{each.name} ({each.get_kind_display()})") for each in Credential.objects.all()]
+        stored = [(str(each.pk), f"{each.name} ({each.get_kind_display()})") for each in among]
         cast(forms.ChoiceField, self.fields["credential"]).choices = [
             ("", "None"),
             (self.NEW, "A new one, entered here"),

@@ -11,20 +11,20 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from hosts import services
 from hosts.credential_forms import CREDENTIAL_FIELDS, CredentialForm
 from hosts.models import Credential, Host
-from vmdash.access.guards import SignedInRequest, allow
+from vmdash.access.guards import SignedInRequest, allow_everywhere
 from vmdash.access.roles import Permission
 from vmdash.exceptions import Conflict
 
 
 @require_safe
-@allow(Permission.MANAGE_HOSTS)
+@allow_everywhere(Permission.MANAGE_HOSTS)
 def credentials(request: SignedInRequest) -> HttpResponse:
     hosts = Prefetch("hosts", Host.objects.visible_to(request.user).only("name", "credential_id"))
     return render(request, "hosts/credentials.html", {"credentials": Credential.objects.prefetch_related(hosts)})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@allow(Permission.MANAGE_HOSTS)
+@allow_everywhere(Permission.MANAGE_HOSTS)
 def replace(request: SignedInRequest, pk: int) -> HttpResponse:
     """New content for a credential, such as a changed password. What it holds now is not shown."""
     credential = get_object_or_404(Credential, pk=pk)
@@ -43,7 +43,7 @@ def replace(request: SignedInRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@allow(Permission.MANAGE_HOSTS)
+@allow_everywhere(Permission.MANAGE_HOSTS)
 def remove(request: SignedInRequest, pk: int) -> HttpResponse:
     credential = get_object_or_404(Credential, pk=pk)
     try:

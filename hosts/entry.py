@@ -6,21 +6,26 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from hosts import services
 from hosts.credential_forms import CREDENTIAL_KINDS, CredentialChoice, CredentialForm
 from hosts.forms import HostForm
 from hosts.models import Credential, Host, Transport
 from vmdash.access.models import User
+from vmdash.access.roles import Permission, can_everywhere
 
 
 class HostEntry:
     """`HostForm`, `CredentialChoice` and `CredentialForm` of one page. `data` is what was posted, if anything was."""
 
-    def __init__(self, data: Mapping[str, Any] | None = None, *, host: Host | None = None) -> None:
+    def __init__(self, data: Mapping[str, Any] | None = None, *, user: User, host: Host | None = None) -> None:
         self.host = host
+        self.user = user
         self.host_form = HostForm(data, host=host, initial=initial_values(host) if host else {})
-        self.choice = CredentialChoice(data, initial={"credential": host.credential_id if host else ""})
+        self.choice = CredentialChoice(
+            data, among=self._credentials(), initial={"credential": host.credential_id if host else ""}
+        )
         transport = (data or {}).get("transport", "")
         self.kind = CREDENTIAL_KINDS[Transport(transport)] if transport in CREDENTIAL_KINDS else ""
         chosen = (data or {}).get("credential", "")
@@ -50,6 +55,16 @@ class HostEntry:
         elif stored and stored.kind != self.kind and self.kind:
             self.choice.add_error("credential", f"This transport takes {Credential.Kind(self.kind).label}.")
         return not self.choice.errors
+
+    def _credentials(self) -> QuerySet[Credential]:
+        """All of them; for those who manage some hosts only, what opens none but these: whoever chooses a credential
+        and an address has its secret sent there."""
+        if can_everywhere(self.user, Permission.MANAGE_HOSTS):
+            return Credential.objects.all()
+        managed = Host.objects.open_to(self.user, Permission.MANAGE_HOSTS)
+        opening_others = Host.objects.exclude(pk__in=managed.values("pk")).exclude(credential=None)
+        used = Credential.objects.filter(hosts__in=managed).distinct()
+        return used.exclude(pk__in=opening_others.values("credential"))
 
     def _stored(self) -> Credential | None:
         chosen = self.choice.cleaned_data["credential"]

@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
 from hosts.places import HOST_PATHS
 from vmdash.access.encryption import EncryptedTextField
-from vmdash.access.reach import Place, Scope, within
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import AnonymousUser
-
-    from vmdash.access.models import User
+from vmdash.access.reach import Place, PlacedQuerySet, Scope
 
 
 class Site(models.Model):
@@ -90,10 +83,8 @@ class Credential(models.Model):
         return self.name
 
 
-class HostQuerySet(models.QuerySet["Host"]):
-    def visible_to(self, user: User | AnonymousUser) -> HostQuerySet:
-        """The hosts that `user` may know of. Every queryset shown to a person starts here."""
-        return within(self, user, HOST_PATHS)
+class HostQuerySet(PlacedQuerySet["Host"]):
+    paths = HOST_PATHS
 
 
 class Host(models.Model):
@@ -210,6 +201,7 @@ class Host(models.Model):
 
     def places(self) -> list[Place]:
         """Where grants reach it."""
+        models.prefetch_related_objects([self], "tags")  # read once, however often rights are asked for
         site = [(Scope.SITE, str(self.site_id))] if self.site_id else []
         return [(Scope.HOST, str(self.pk)), *site, *((Scope.TAG, str(tag.pk)) for tag in self.tags.all())]
 

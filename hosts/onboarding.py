@@ -71,11 +71,11 @@ def _refuse_a_double(host: Host, uuid: str) -> None:
 
 def _again(job: Job, user: User) -> Job:
     """Raises NotPermitted, and NotFound: the host was removed."""
-    if not can(user, Permission.MANAGE_HOSTS):
-        raise NotPermitted(f"You may not {Permission.MANAGE_HOSTS.label}.")
     host = Host.objects.visible_to(user).select_related("credential").filter(pk=job.target_id).first()
     if host is None:
         raise NotFound(f"{job.target_name} is not in the list any more.")
+    if not can(user, Permission.MANAGE_HOSTS, host):
+        raise NotPermitted(f"You may not {Permission.MANAGE_HOSTS.label}.")
     return request_test(host=host, user=user, enable=bool(job.parameters.get("enable")))
 
 

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from vmdash.access.reach import Scope
+from vmdash.access.reach import Scope, along
 
 HOST_PATHS = {Scope.SITE: ["site"], Scope.HOST: ["pk"], Scope.TAG: ["tags"]}
 
 
 def from_host(lookup: str) -> dict[Scope, list[str]]:
     """`lookup` leads from a row to its host."""
-    return {
-        scope: [lookup if path == "pk" else f"{lookup}__{path}" for path in paths]
-        for scope, paths in HOST_PATHS.items()
-    }
+    return along(lookup, HOST_PATHS)

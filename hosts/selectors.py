@@ -11,7 +11,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 from hosts.models import Host, Site, Tag
 from hosts.overcommit import Given
 from hosts.status import Shown, Status, status_of
-from vmdash.access.roles import Permission, can
+from vmdash.access.roles import Permission, can_everywhere
 from vmdash.live.cache import ticks
 from vmdash.live.messages import Tick
 from vmdash.virt.states import GuestState
@@ -145,8 +145,10 @@ def with_figures(hosts: QuerySet[Host]) -> list[HostFigures]:
 
 def sites_and_tags(user: User | AnonymousUser) -> tuple[list[str], list[str]]:
     """The names of the sites and tags that hosts have, for choosing among them."""
-    if not can(user, Permission.VIEW):
-        return [], []
-    return list(Site.objects.values_list("name", flat=True)), list(
-        Tag.objects.filter(hosts__isnull=False).distinct().values_list("name", flat=True)
+    hosts = Host.objects.visible_to(user)
+    sites = Site.objects.all() if can_everywhere(user, Permission.VIEW) else Site.objects.filter(hosts__in=hosts)
+    tags = Tag.objects.filter(hosts__in=hosts)
+    return (
+        list(sites.distinct().values_list("name", flat=True)),
+        list(tags.distinct().values_list("name", flat=True)),
     )

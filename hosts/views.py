@@ -17,14 +17,20 @@ from hosts.models import Host
 from hosts.outcome import newest_test
 from hosts.pages import host_page, losses, public_key_of, uri_of
 from hosts.timeline import host_charts, host_events
-from vmdash.access.guards import SignedInRequest, allow
-from vmdash.access.roles import Permission, can
+from vmdash.access.guards import SignedInRequest, allow, allow_everywhere, check
+from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.exceptions import Conflict
 from vmdash.metrics.panel import Form, Panel, answer, chosen_window
 
 
 def _host(request: SignedInRequest, name: str) -> Host:
     return get_object_or_404(Host.objects.visible_to(request.user).select_related("site", "credential"), name=name)
+
+
+def _managed(request: SignedInRequest, name: str) -> Host:
+    host = _host(request, name)
+    check(request, Permission.MANAGE_HOSTS, host)
+    return host
 
 
 @require_safe
@@ -38,7 +44,7 @@ def hosts(request: SignedInRequest) -> HttpResponse:
         "form": form,
         "rows": selectors.host_list(request.user, **wanted) if wanted is not None else [],
         "total": Host.objects.visible_to(request.user).count(),
-        "may_manage": can(request.user, Permission.MANAGE_HOSTS),
+        "may_manage": can_everywhere(request.user, Permission.MANAGE_HOSTS),
         "columns": columns(wanted["sort"] if wanted else "name"),
     }
     return render(request, "hosts/list.html", context, status=200 if wanted is not None else 400)
@@ -60,8 +66,8 @@ def host(request: SignedInRequest, name: str) -> HttpResponse:
             "page": page,
             "host": page.host,
             "panel": Panel(address, window, host_charts(page.host, window)),
-            "may_manage": can(request.user, Permission.MANAGE_HOSTS),
-            "may_drain": can(request.user, Permission.DRAIN),
+            "may_manage": can(request.user, Permission.MANAGE_HOSTS, page.host),
+            "may_drain": can(request.user, Permission.DRAIN, page.host),
         },
     )
 
@@ -81,7 +87,7 @@ def chart_data(request: SignedInRequest, name: str, form: Form) -> HttpResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@allow(Permission.MANAGE_HOSTS)
+@allow_everywhere(Permission.MANAGE_HOSTS)
 def add(request: SignedInRequest) -> HttpResponse:
     """The form for a new host; afterwards its test."""
     return _entry(request, None)
@@ -90,11 +96,11 @@ def add(request: SignedInRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @allow(Permission.MANAGE_HOSTS)
 def edit(request: SignedInRequest, name: str) -> HttpResponse:
-    return _entry(request, _host(request, name))
+    return _entry(request, _managed(request, name))
 
 
 def _entry(request: SignedInRequest, host: Host | None) -> HttpResponse:
-    entry = HostEntry(request.POST if request.method == "POST" else None, host=host)
+    entry = HostEntry(request.POST if request.method == "POST" else None, user=request.user, host=host)
     if request.method == "POST" and entry.is_valid():
         try:
             saved, reached_anew = entry.save(request.user)
@@ -122,7 +128,7 @@ def _after_saving(request: SignedInRequest, host: Host, *, reached_anew: bool, u
 @allow(Permission.MANAGE_HOSTS)
 def test(request: SignedInRequest, name: str) -> HttpResponse:
     """GET: what the newest test says. POST: test now, and begin to collect if the host is not enabled yet."""
-    found = _host(request, name)
+    found = _managed(request, name)
     if request.method == "POST":
         onboarding.request_test(host=found, user=request.user, enable="enable" in request.POST)
         return redirect("host-test", name)
@@ -134,7 +140,7 @@ def test(request: SignedInRequest, name: str) -> HttpResponse:
 @allow(Permission.MANAGE_HOSTS)
 def trust(request: SignedInRequest, name: str) -> HttpResponse:
     """Confirm the key or certificate whose fingerprint was shown, then test again."""
-    found = _host(request, name)
+    found = _managed(request, name)
     newest = newest_test(found)
     identity = newest.identity if newest else None
     if not identity or not identity.can_be_confirmed or request.POST.get("fingerprint") != identity.fingerprint:
@@ -149,7 +155,7 @@ def trust(request: SignedInRequest, name: str) -> HttpResponse:
 @allow(Permission.MANAGE_HOSTS)
 def forget(request: SignedInRequest, name: str) -> HttpResponse:
     """Forget the confirmed key and certificate, then test: the one that the host has now is shown for confirmation."""
-    found = _host(request, name)
+    found = _managed(request, name)
     services.forget_server(user=request.user, host=found)
     onboarding.request_test(host=found, user=request.user)
     return redirect("host-test", name)
@@ -158,14 +164,14 @@ def forget(request: SignedInRequest, name: str) -> HttpResponse:
 @require_POST
 @allow(Permission.MANAGE_HOSTS)
 def enable(request: SignedInRequest, name: str) -> HttpResponse:
-    services.set_enabled(user=request.user, host=_host(request, name), enabled=True)
+    services.set_enabled(user=request.user, host=_managed(request, name), enabled=True)
     return redirect("host", name)
 
 
 @require_POST
 @allow(Permission.MANAGE_HOSTS)
 def disable(request: SignedInRequest, name: str) -> HttpResponse:
-    services.set_enabled(user=request.user, host=_host(request, name), enabled=False)
+    services.set_enabled(user=request.user, host=_managed(request, name), enabled=False)
     return redirect("host", name)
 
 
@@ -173,7 +179,7 @@ def disable(request: SignedInRequest, name: str) -> HttpResponse:
 @allow(Permission.MANAGE_HOSTS)
 def remove(request: SignedInRequest, name: str) -> HttpResponse:
     """Says what is lost, and asks for the host's name."""
-    found = _host(request, name)
+    found = _managed(request, name)
     form = RemoveForm(request.POST if request.method == "POST" else None, host=found)
     if request.method == "POST" and form.is_valid():
         services.remove_host(user=request.user, host=found)

@@ -147,17 +147,19 @@ def users_of(volume: Volume) -> list[DiskUse]:
     return image_of(volume).users
 
 
-def obstacle_to_delete(volume: Volume) -> str:
-    """Why the volume must stay, in a sentence; empty when nothing is in the way."""
+def obstacle_to_delete(volume: Volume, user: User | None = None) -> str:
+    """Why the volume must stay, in a sentence; empty when nothing is in the way. Every guest counts; with `user`, those
+    that they may not see are not named."""
     image = image_of(volume)
-    return _as_base(volume, image) or _as_disk(image.users, "Detach it, or undefine the guest first.")
+    return _as_base(volume, image) or _as_disk(image.users, "Detach it, or undefine the guest first.", user)
 
 
-def obstacle_to_write(volume: Volume) -> str:
-    """Why its content must not be changed from outside (written, wiped, resized); empty when nothing is in the way."""
+def obstacle_to_write(volume: Volume, user: User | None = None) -> str:
+    """Why its content must not be changed from outside (written, wiped, resized); empty when nothing is in the way.
+    `user` as above."""
     image = image_of(volume)
     running = [use for use in image.users if use.active]
-    return _as_base(volume, image) or _as_disk(running, "Shut the guest down first.")
+    return _as_base(volume, image) or _as_disk(running, "Shut the guest down first.", user)
 
 
 def _as_base(volume: Volume, image: Image) -> str:
@@ -167,8 +169,14 @@ def _as_base(volume: Volume, image: Image) -> str:
     return f"{volume.name} is the base of {words}: what they hold would be lost with it."
 
 
-def _as_disk(uses: list[DiskUse], remedy: str) -> str:
-    return f"It is {_listed([use.words for use in uses])}. {remedy}" if uses else ""
+def _as_disk(uses: list[DiskUse], remedy: str, user: User | None) -> str:
+    if not uses:
+        return ""
+    seen = {use.guest for use in disk_uses(host_ids={use.host_id for use in uses}, user=user)}
+    words = [use.words for use in uses if use.guest in seen]
+    if len(words) < len(uses):
+        words.append("a disk of a guest that you may not see")
+    return f"It is {_listed(words)}. {remedy}"
 
 
 def _listed(names: list[str]) -> str:

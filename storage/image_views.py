@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Prefetch
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from storage import images
-from storage.models import Image, ImageCopy
+from storage.models import Image, ImageCopy, Pool
 from storage.volume_forms import CopyForm, ImageForm
-from storage.volume_views import volume_of
-from vmdash.access.guards import SignedInRequest, allow
-from vmdash.access.roles import Permission, can
+from storage.volume_views import changed_volume
+from vmdash.access.guards import SignedInRequest, allow, allow_everywhere, check
+from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.exceptions import VmdashError
 
 
@@ -20,17 +22,31 @@ from vmdash.exceptions import VmdashError
 @allow(Permission.VIEW)
 def library(request: SignedInRequest) -> HttpResponse:
     """Every image, and where its copies are."""
-    found = Image.objects.visible_to(request.user).prefetch_related("copies__pool__host")
+    copies = Prefetch("copies", ImageCopy.objects.visible_to(request.user).select_related("pool__host"))
+    found = Image.objects.visible_to(request.user).prefetch_related(copies)
     may_change = can(request.user, Permission.STORAGE)
-    rows = [(image, CopyForm(image=image, auto_id=f"id_{image.pk}_%s") if may_change else None) for image in found]
-    return render(request, "storage/images.html", {"rows": rows, "may_change": may_change})
+    open_to = Pool.objects.open_to(request.user, Permission.STORAGE)
+    writable = set(open_to.filter(image_copies__image__in=found).values_list("pk", flat=True)) if may_change else set()
+    rows = [(image, _copy_form(request, image) if may_change else None) for image in found]
+    context = {
+        "rows": rows,
+        "may_change": may_change,
+        "may_remove": can_everywhere(request.user, Permission.STORAGE),
+        "writable": writable,
+    }
+    return render(request, "storage/images.html", context)
+
+
+def _copy_form(request: SignedInRequest, image: Image) -> CopyForm:
+    posted = request.POST if request.method == "POST" else None
+    return CopyForm(posted, image=image, user=request.user, auto_id=f"id_{image.pk}_%s")
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @allow(Permission.STORAGE)
 def add(request: SignedInRequest, host: str, pool: str, name: str) -> HttpResponse:
     """Take a volume into the library."""
-    row = volume_of(request.user, host, pool, name)
+    row = changed_volume(request, host, pool, name)
     guess = {"name": row.name[:100], "kind": "iso" if row.name.lower().endswith(".iso") else "disk"}
     form = ImageForm(request.POST or None, initial=guess)
     if request.method == "POST" and form.is_valid():
@@ -50,7 +66,9 @@ def add(request: SignedInRequest, host: str, pool: str, name: str) -> HttpRespon
 def copy(request: SignedInRequest, pk: int) -> HttpResponse:
     """To another pool. Field: `pool`."""
     image = get_object_or_404(Image.objects.visible_to(request.user), pk=pk)
-    form = CopyForm(request.POST, image=image)
+    if not Image.objects.open_to(request.user, Permission.STORAGE).filter(pk=pk).exists():
+        raise PermissionDenied(f"You may not {Permission.STORAGE.label} where {image.name} is.")
+    form = _copy_form(request, image)
     try:
         if form.is_valid():
             job = images.copy_to(image=image, pool=form.cleaned_data["pool"], user=request.user)
@@ -66,14 +84,15 @@ def copy(request: SignedInRequest, pk: int) -> HttpResponse:
 @allow(Permission.STORAGE)
 def verify(request: SignedInRequest, pk: int) -> HttpResponse:
     """Read one copy and compare its checksum."""
-    row = get_object_or_404(ImageCopy.objects.select_related("image", "pool__host"), pk=pk)
+    row = get_object_or_404(ImageCopy.objects.visible_to(request.user).select_related("image", "pool__host"), pk=pk)
+    check(request, Permission.STORAGE, row)
     job = images.verify(copy=row, user=request.user)
     messages.success(request, f"Asked for: {job.label}.")
     return redirect("images")
 
 
 @require_POST
-@allow(Permission.STORAGE)
+@allow_everywhere(Permission.STORAGE)
 def remove(request: SignedInRequest, pk: int) -> HttpResponse:
     image = get_object_or_404(Image.objects.visible_to(request.user), pk=pk)
     images.remove(image=image, user=request.user)

@@ -12,7 +12,7 @@ from storage.models import Image, ImageCopy, Pool, Upload, Volume
 from storage.volume_rows import volume_id
 from vmdash.access.audit import record
 from vmdash.access.models import User
-from vmdash.access.roles import Permission, can
+from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.exceptions import Conflict, InvalidInput, NotPermitted
 from vmdash.jobs import services as jobs
 from vmdash.jobs.models import Job
@@ -24,7 +24,7 @@ def add(*, name: str, kind: str, volume: Volume, user: User, description: str = 
     Raises:
         InvalidInput, Conflict, NotPermitted: and what to do about it.
     """
-    _check_permitted(user)
+    _check_permitted(user, volume)
     if ImageCopy.objects.filter(pool=volume.pool, volume_name=volume.name).exists():
         raise Conflict(f"{volume.name} is in the library already.")
     if volume.backing_path:
@@ -46,7 +46,7 @@ def upload(
     Raises:
         InvalidInput, Conflict, NotPermitted: and what to do about it.
     """
-    _check_permitted(user)
+    _check_permitted(user, pool)
     with transaction.atomic():
         image = _new(name, kind, format, size_bytes, user, "", sha256)
         return upload_services.begin(
@@ -62,7 +62,7 @@ def upload(
 
 def verify(*, copy: ImageCopy, user: User) -> Job:
     """Have a copy read and its checksum compared."""
-    _check_permitted(user)
+    _check_permitted(user, copy)
     return jobs.create(
         kind=image_jobs.VERIFY,
         user=user,
@@ -80,10 +80,11 @@ def copy_to(*, image: Image, pool: Pool, user: User) -> Job:
     Raises:
         Conflict: it is there already, or there is none to copy from; NotPermitted.
     """
-    _check_permitted(user)
+    _check_permitted(user, pool)
     if image.copies.filter(pool=pool).exists():
         raise Conflict(f"{pool.name} on {pool.host.name} has {image.name} already.")
-    usable = image.copies.exclude(state__in=[ImageCopy.State.COPYING, ImageCopy.State.BAD])
+    readable = ImageCopy.objects.open_to(user, Permission.STORAGE).filter(image=image)
+    usable = readable.exclude(state__in=[ImageCopy.State.COPYING, ImageCopy.State.BAD])
     source = usable.filter(pool__host=pool.host).first() or usable.order_by("state").first()
     if source is None:
         raise Conflict(f"There is no good copy of {image.name} to copy from.", hint="Check its copies.")
@@ -104,7 +105,8 @@ def copy_to(*, image: Image, pool: Pool, user: User) -> Job:
 
 def remove(*, image: Image, user: User) -> None:
     """Take the image out of the library; its volumes stay where they are. Raises NotPermitted."""
-    _check_permitted(user)
+    if not can_everywhere(user, Permission.STORAGE):
+        raise NotPermitted(f"You may not {Permission.STORAGE.label} everywhere.")
     record(user=user, action="image.remove", target_kind="image", target_id=str(image.pk), target_name=image.name)
     image.delete()
 
@@ -123,8 +125,8 @@ def _new(name: str, kind: str, format: str, size: int, user: User, description: 
     )
 
 
-def _check_permitted(user: User) -> None:
-    if not can(user, Permission.STORAGE):
+def _check_permitted(user: User, thing: Pool | Volume | ImageCopy) -> None:
+    if not can(user, Permission.STORAGE, thing):
         raise NotPermitted(f"You may not {Permission.STORAGE.label}.")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
@@ -13,13 +12,7 @@ from django.utils import timezone
 from hosts.models import Host
 from hosts.places import from_host
 from vmdash.access.encryption import EncryptedTextField
-from vmdash.access.reach import Place, within
-from vmdash.access.roles import Permission, can
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import AnonymousUser
-
-    from vmdash.access.models import User
+from vmdash.access.reach import Place, PlacedQuerySet
 
 
 class Storage(models.Model):
@@ -50,10 +43,8 @@ class Storage(models.Model):
         return self.name
 
 
-class PoolQuerySet(models.QuerySet["Pool"]):
-    def visible_to(self, user: User | AnonymousUser) -> PoolQuerySet:
-        """The pools that `user` may know of. Every queryset shown to a person starts here."""
-        return within(self, user, from_host("host"))
+class PoolQuerySet(PlacedQuerySet["Pool"]):
+    paths = from_host("host")
 
 
 class Pool(models.Model):
@@ -108,10 +99,8 @@ class Pool(models.Model):
         return self.host.places()
 
 
-class VolumeQuerySet(models.QuerySet["Volume"]):
-    def visible_to(self, user: User | AnonymousUser) -> VolumeQuerySet:
-        """The volumes that `user` may know of. Every queryset shown to a person starts here."""
-        return within(self, user, from_host("pool__host"))
+class VolumeQuerySet(PlacedQuerySet["Volume"]):
+    paths = from_host("pool__host")
 
 
 class Volume(models.Model):
@@ -209,10 +198,10 @@ class Upload(models.Model):
         return f"{self.file_name} into {self.volume_name}"
 
 
-class ImageQuerySet(models.QuerySet["Image"]):
-    def visible_to(self, user: User | AnonymousUser) -> ImageQuerySet:
-        """The images that `user` may know of, which belong to no host. Every queryset shown to a person starts here."""
-        return self if can(user, Permission.VIEW) else self.none()
+class ImageQuerySet(PlacedQuerySet["Image"]):
+    """Those with a copy that a person may see; `open_to`: in one of their places."""
+
+    paths = from_host("copies__pool__host")
 
 
 class Image(models.Model):
@@ -241,6 +230,10 @@ class Image(models.Model):
         return self.name
 
 
+class ImageCopyQuerySet(PlacedQuerySet["ImageCopy"]):
+    paths = from_host("pool__host")
+
+
 class ImageCopy(models.Model):
     """A volume that holds an image."""
 
@@ -256,9 +249,15 @@ class ImageCopy(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.UNCHECKED)
     checked_at = models.DateTimeField(null=True, blank=True)
 
+    objects = ImageCopyQuerySet.as_manager()
+
     class Meta:
         ordering = ["pool__host__name", "pool__name"]
         constraints = [models.UniqueConstraint(fields=["pool", "volume_name"], name="one_image_per_volume")]
 
     def __str__(self) -> str:
         return f"{self.image} in {self.pool}"
+
+    def places(self) -> list[Place]:
+        """Where grants reach it: those of its host."""
+        return self.pool.places()

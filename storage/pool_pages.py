@@ -214,7 +214,7 @@ class PoolPage:
         if self.pool.type not in TYPES or not self.is_readable:
             return []
         alike = Q(name=self.pool.name) | (Q(path=self.pool.path) if self.pool.path else Q())
-        found = Pool.objects.visible_to(self.user).filter(alike, type__in=TYPES, state__in=READABLE)
+        found = Pool.objects.open_to(self.user, Permission.STORAGE).filter(alike, type__in=TYPES, state__in=READABLE)
         if self.pool.storage_id:
             found = found.exclude(storage=self.pool.storage_id)
         found = found.exclude(host=self.pool.host_id).filter(host__state="up", host__enabled=True)

@@ -60,7 +60,7 @@ def act(*, pool: Pool, action: str, user: User, confirm: str = "", overwrite: bo
         NotPermitted: `user` may not. Conflict: it is not possible now, and why; JobInTheWay.
     """
     chosen = find_action(action)
-    check_permitted(user, chosen.kind_name, "pool", str(pool.pk), pool.name)
+    check_permitted(user, pool, chosen.kind_name, "pool", str(pool.pk), pool.name)
     loses = "What is on its devices is overwritten." if overwrite else chosen.loses
     if loses and confirm != pool.name:
         title = chosen.titled(pool.name)
@@ -91,7 +91,7 @@ def define(
     """
     name = spec.name
     ident = f"{host.pk}:{hashlib.sha256(name.encode()).hexdigest()[:32]}"
-    check_permitted(user, DEFINE.name, "pool", ident, name)
+    check_permitted(user, host, DEFINE.name, "pool", ident, name)
     spec.to_xml()
     if reason := host_obstacle(host):
         raise Conflict(f"Cannot define pool {name}: {reason}")
@@ -112,9 +112,9 @@ def target_of(pool: Pool) -> jobs.Target:
     return jobs.Target(kind="pool", id=str(pool.pk), name=pool.name, host_name=pool.host.name)
 
 
-def check_permitted(user: User, kind: str, target_kind: str, target_id: str, name: str) -> None:
-    """Refusals are kept. Raises NotPermitted."""
-    if can(user, Permission.STORAGE):
+def check_permitted(user: User, thing: Pool | Host, kind: str, target_kind: str, target_id: str, name: str) -> None:
+    """Whether they may change the pool, or make one on the host. Refusals are kept. Raises NotPermitted."""
+    if can(user, Permission.STORAGE, thing):
         return
     record(user=user, action=kind, target_kind=target_kind, target_id=target_id, target_name=name, refused=True)
     raise NotPermitted(f"You may not {Permission.STORAGE.label}.")
@@ -127,7 +127,8 @@ def check_sharing(*, pools: Sequence[Pool], user: User) -> Job:
         InvalidInput: fewer than two hosts, or of a type that cannot be tried. NotPermitted. Conflict: one is stopped.
     """
     first, *others = pools
-    check_permitted(user, COMPARE.name, "pool", str(first.pk), first.name)
+    for pool in pools:
+        check_permitted(user, pool, COMPARE.name, "pool", str(pool.pk), pool.name)
     if len({pool.host_id for pool in pools}) != len(pools) or not others:
         raise InvalidInput("Choose pools of at least two hosts, one of each.")
     for pool in pools:

@@ -17,8 +17,8 @@ from storage.pool_columns import columns
 from storage.pool_forms import PoolFilter, PoolForm
 from storage.pool_services import ConfirmationNeeded
 from storage.timeline import pool_charts, pool_events
-from vmdash.access.guards import SignedInRequest, allow
-from vmdash.access.roles import Permission, can
+from vmdash.access.guards import SignedInRequest, allow, check
+from vmdash.access.roles import Permission, can_everywhere
 from vmdash.exceptions import InvalidInput, NotPermitted, VmdashError
 from vmdash.metrics.panel import Form, Panel, answer, chosen_window
 from vmdash.virt.xml.pool_types import POOL_TYPES
@@ -45,7 +45,8 @@ def pools(request: SignedInRequest) -> HttpResponse:
         "groups": groups,
         "shown": shown,
         "total": Pool.objects.visible_to(request.user).count(),
-        "may_change": can(request.user, Permission.STORAGE),
+        "may_change": can_everywhere(request.user, Permission.STORAGE)
+        or Host.objects.open_to(request.user, Permission.STORAGE).exists(),
         "columns": columns(wanted["sort"] if wanted else "name"),
     }
     return render(request, "storage/pools.html", context, status=200 if wanted is not None else 400)
@@ -103,6 +104,7 @@ def act(request: SignedInRequest, host: str, name: str) -> HttpResponse:
 def compare(request: SignedInRequest, host: str, name: str) -> HttpResponse:
     """Try out whether the pools in `with` (ids) are the same storage as this one."""
     pool = _pool(request, host, name)
+    check(request, Permission.STORAGE, pool)
     ids = [text for text in request.POST.getlist("with") if text.isdecimal() and len(text) < 19]
     others = Pool.objects.visible_to(request.user).select_related("host").filter(pk__in=ids)
     try:
@@ -121,7 +123,7 @@ def define(request: SignedInRequest) -> HttpResponse:
     host = request.GET.get("host", "")
     if kind is None:
         return render(request, "storage/types.html", {"types": POOL_TYPES.values(), "host": host})
-    visible = Host.objects.visible_to(request.user).filter(enabled=True)
+    visible = Host.objects.open_to(request.user, Permission.STORAGE).filter(enabled=True)
     hosts = [(one, one) for one in visible.values_list("name", flat=True)]
     form = PoolForm(request.POST or None, kind=kind, hosts=hosts, initial={"host": host})
     if request.method == "POST" and form.is_valid():

@@ -18,8 +18,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from storage import images, upload_services
 from storage.models import Pool, Upload
 from storage.volume_forms import ImageUploadForm, UploadForm
-from storage.volume_views import pool_of, volume_of
-from vmdash.access.guards import SignedInRequest, allow
+from storage.volume_views import changed_pool, changed_volume
+from vmdash.access.guards import SignedInRequest, allow, check
 from vmdash.access.roles import Permission
 from vmdash.exceptions import VmdashError
 from vmdash.jobs.models import Job
@@ -29,7 +29,7 @@ from vmdash.jobs.models import Job
 @allow(Permission.STORAGE)
 def begin(request: SignedInRequest, host: str, pool: str) -> HttpResponse:
     """The form for an upload into a pool. POST answers JSON: where to go on, or what is wrong."""
-    row = pool_of(request.user, host, pool)
+    row = changed_pool(request, host, pool)
     form = UploadForm(request.POST or None)
     if request.method != "POST":
         return _page(request, form, f"Upload into {row.name} on {row.host.name}", row)
@@ -46,7 +46,7 @@ def begin(request: SignedInRequest, host: str, pool: str) -> HttpResponse:
 @allow(Permission.STORAGE)
 def begin_image(request: SignedInRequest) -> HttpResponse:
     """The same for a new image of the library."""
-    form = ImageUploadForm(request.POST or None)
+    form = ImageUploadForm(request.POST or None, user=request.user)
     if request.method != "POST":
         return _page(request, form, "Upload an image into the library", None)
     if not form.is_valid():
@@ -104,7 +104,7 @@ def ticket(request: SignedInRequest, pk: UUID) -> HttpResponse:
 @allow(Permission.STORAGE)
 def download(request: SignedInRequest, host: str, pool: str, name: str) -> HttpResponse:
     """Sends the browser to the gateway, which sends the volume."""
-    row = volume_of(request.user, host, pool, name)
+    row = changed_volume(request, host, pool, name)
     token = upload_services.download_ticket(
         volume=row, user=request.user, session_key=request.session.session_key or ""
     )
@@ -120,7 +120,12 @@ def gateway(request: SignedInRequest) -> str:
 
 
 def _upload(request: SignedInRequest, pk: UUID) -> Upload:
-    return get_object_or_404(Upload.objects.select_related("pool__host"), pk=pk, requested_by=request.user)
+    """One's own, as long as one may see its pool."""
+    pools = Pool.objects.visible_to(request.user)
+    uploads = Upload.objects.filter(requested_by=request.user, pool__in=pools).select_related("pool__host")
+    found = get_object_or_404(uploads, pk=pk)
+    check(request, Permission.STORAGE, found.pool)
+    return found
 
 
 def _state(row: Upload) -> dict[str, Any]:

@@ -6,10 +6,13 @@ import re
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 
 from storage.models import Image, ImageCopy, Pool, Volume
 from storage.volume_services import FORMATS
 from vmdash import formats
+from vmdash.access.models import User
+from vmdash.access.roles import Permission
 from vmdash.virt.xml.volume import WipeAlgorithm
 
 _SIZE = re.compile(r"\s*(\d+(?:[.,]\d+)?)\s*(?:([kmgtp])(?:i?b)?|b|bytes)?\s*\Z", re.IGNORECASE)
@@ -75,6 +78,12 @@ class CreateForm(forms.Form):
         """Images of the library that are on this host."""
         copies = ImageCopy.objects.filter(pool__host=self._pool.host, image__kind=Image.Kind.DISK)
         return list(copies.exclude(state=ImageCopy.State.BAD).select_related("image", "pool"))
+
+
+def _active(user: User) -> QuerySet[Pool]:
+    """The pools to which this person may write now."""
+    pools = Pool.objects.open_to(user, Permission.STORAGE).select_related("host")
+    return pools.filter(state__in=[Pool.State.RUNNING, Pool.State.DEGRADED])
 
 
 def _pool_words(obj: Pool) -> str:
@@ -148,19 +157,23 @@ class ImageUploadForm(UploadForm):
 
     field_order = ("image_name", "kind", "pool", "name", "sha256", "size_bytes", "file_name")
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, *arguments: Any, user: User, **options: Any) -> None:
         super().__init__(*arguments, **options)
         field = self.fields["pool"]
         assert isinstance(field, forms.ModelChoiceField)  # noqa: S101  (for mypy)
-        field.queryset = Pool.objects.filter(state__in=[Pool.State.RUNNING, Pool.State.DEGRADED]).select_related("host")
+        field.queryset = _active(user)
 
 
 class CopyForm(forms.Form):
     pool = forms.ModelChoiceField(queryset=Pool.objects.none(), label="Copy to", empty_label=None)
 
-    def __init__(self, *arguments: Any, image: Image, **options: Any) -> None:
+    def __init__(self, *arguments: Any, image: Image, user: User, **options: Any) -> None:
         super().__init__(*arguments, **options)
         field = self.fields["pool"]
         assert isinstance(field, forms.ModelChoiceField)  # noqa: S101  (for mypy)
-        active = Pool.objects.filter(state__in=[Pool.State.RUNNING, Pool.State.DEGRADED]).select_related("host")
-        field.queryset = active.exclude(image_copies__image=image)
+        field.queryset = _active(user).exclude(image_copies__image=image)
+
+    @property
+    def has_choices(self) -> bool:
+        """Whether there is a pool to which this person may copy it."""
+        return any(True for _ in self.fields["pool"].choices)  # type: ignore[attr-defined]

@@ -153,7 +153,7 @@ def resize(*, volume: Volume, capacity_bytes: int, user: User, shrink: bool = Fa
         )
     if capacity_bytes < volume.capacity_bytes and volume.format == "qcow2" and volume.backing_path:
         raise Conflict(f"{volume.name} stands on another volume and cannot shrink.", hint="Make a full clone of it.")
-    _check_unused(volume, "resize")
+    _check_unused(volume, "resize", user)
     return _request(
         volume_jobs.RESIZE,
         volume.pool,
@@ -168,7 +168,7 @@ def resize(*, volume: Volume, capacity_bytes: int, user: User, shrink: bool = Fa
 def wipe(*, volume: Volume, user: User, confirm: str, algorithm: str = WipeAlgorithm.ZERO) -> Job:
     """Have its whole content overwritten. `confirm` is its name."""
     _check_confirmed(volume, confirm, "wipe")
-    _check_unused(volume, "wipe")
+    _check_unused(volume, "wipe", user)
     return _request(
         volume_jobs.WIPE,
         volume.pool,
@@ -183,7 +183,7 @@ def wipe(*, volume: Volume, user: User, confirm: str, algorithm: str = WipeAlgor
 def delete(*, volume: Volume, user: User, confirm: str) -> Job:
     """`confirm` is its name."""
     _check_confirmed(volume, confirm, "delete")
-    _check_unused(volume, "delete")
+    _check_unused(volume, "delete", user)
     return _request(
         volume_jobs.DELETE,
         volume.pool,
@@ -284,12 +284,13 @@ def _check_confirmed(volume: Volume, confirm: str, verb: str) -> None:
         raise InvalidInput(f"To {verb} {volume.name}, type its name.", hint="Its content is lost for good.")
 
 
-def _check_unused(volume: Volume, verb: str) -> None:
+def _check_unused(volume: Volume, verb: str, user: User) -> None:
     """What is known of guests and overlays, over the whole fleet; the worker asks the host itself, too.
 
     Raises Conflict.
     """
-    obstacle = chains.obstacle_to_delete(volume) if verb == "delete" else chains.obstacle_to_write(volume)
+    ask = chains.obstacle_to_delete if verb == "delete" else chains.obstacle_to_write
+    obstacle = ask(volume, user)
     if obstacle:
         raise Conflict(f"Cannot {verb} {volume.name}: {obstacle[0].lower()}{obstacle[1:]}")
 

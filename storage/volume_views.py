@@ -16,7 +16,7 @@ from storage.models import ImageCopy, Pool, Volume
 from storage.volume_forms import CloneForm, CreateForm, DeleteForm, ResizeForm, WipeForm
 from storage.volume_rows import volume_id
 from vmdash import formats
-from vmdash.access.guards import SignedInRequest, allow
+from vmdash.access.guards import SignedInRequest, allow, check
 from vmdash.access.models import User
 from vmdash.access.roles import Permission, can
 from vmdash.exceptions import VmdashError
@@ -34,6 +34,20 @@ def volume_of(user: User, host: str, pool: str, name: str) -> Volume:
     return get_object_or_404(volumes, pool__host__name=host, pool__name=pool, name=name)
 
 
+def changed_pool(request: SignedInRequest, host: str, pool: str) -> Pool:
+    """The pool, for somebody who may change it."""
+    found = pool_of(request.user, host, pool)
+    check(request, Permission.STORAGE, found)
+    return found
+
+
+def changed_volume(request: SignedInRequest, host: str, pool: str, name: str) -> Volume:
+    """The volume, for somebody who may change it."""
+    found = volume_of(request.user, host, pool, name)
+    check(request, Permission.STORAGE, found)
+    return found
+
+
 @require_safe
 @allow(Permission.VIEW)
 def volume(request: SignedInRequest, host: str, pool: str, name: str) -> HttpResponse:
@@ -48,8 +62,8 @@ def volume(request: SignedInRequest, host: str, pool: str, name: str) -> HttpRes
         "copy": ImageCopy.objects.filter(pool=found.pool, volume_name=name).select_related("image").first(),
         "jobs": Job.objects.visible_to(request.user).filter(**about)[:NEWEST_JOBS],
         "may_change": can(request.user, Permission.STORAGE, found),
-        "no_write": chains.obstacle_to_write(found),
-        "no_delete": (no_delete := chains.obstacle_to_delete(found)),
+        "no_write": chains.obstacle_to_write(found, request.user),
+        "no_delete": (no_delete := chains.obstacle_to_delete(found, request.user)),
         "guest_from": _guest_from(request.user, found, no_delete),
     }
     return render(request, "storage/volume.html", context)
@@ -84,7 +98,7 @@ def find(request: SignedInRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @allow(Permission.STORAGE)
 def create(request: SignedInRequest, host: str, pool: str) -> HttpResponse:
-    row = pool_of(request.user, host, pool)
+    row = changed_pool(request, host, pool)
     form = CreateForm(request.POST or None, pool=row)
     return _ask(
         request,
@@ -99,7 +113,7 @@ def create(request: SignedInRequest, host: str, pool: str) -> HttpResponse:
 @allow(Permission.STORAGE)
 def clone(request: SignedInRequest, host: str, pool: str, name: str) -> HttpResponse:
     """Also converts: the form asks for the format."""
-    source = volume_of(request.user, host, pool, name)
+    source = changed_volume(request, host, pool, name)
     form = CloneForm(
         request.POST or None,
         source=source,
@@ -117,7 +131,7 @@ def clone(request: SignedInRequest, host: str, pool: str, name: str) -> HttpResp
 @require_http_methods(["GET", "HEAD", "POST"])
 @allow(Permission.STORAGE)
 def resize(request: SignedInRequest, host: str, pool: str, name: str) -> HttpResponse:
-    row = volume_of(request.user, host, pool, name)
+    row = changed_volume(request, host, pool, name)
     form = ResizeForm(request.POST or None, initial={"capacity_bytes": formats.size(row.capacity_bytes)})
     return _ask(
         request,
@@ -131,7 +145,7 @@ def resize(request: SignedInRequest, host: str, pool: str, name: str) -> HttpRes
 @require_http_methods(["GET", "HEAD", "POST"])
 @allow(Permission.STORAGE)
 def wipe(request: SignedInRequest, host: str, pool: str, name: str) -> HttpResponse:
-    row = volume_of(request.user, host, pool, name)
+    row = changed_volume(request, host, pool, name)
     return _ask(
         request,
         WipeForm(request.POST or None),
@@ -144,7 +158,7 @@ def wipe(request: SignedInRequest, host: str, pool: str, name: str) -> HttpRespo
 @require_http_methods(["GET", "HEAD", "POST"])
 @allow(Permission.STORAGE)
 def delete(request: SignedInRequest, host: str, pool: str, name: str) -> HttpResponse:
-    row = volume_of(request.user, host, pool, name)
+    row = changed_volume(request, host, pool, name)
     return _ask(
         request,
         DeleteForm(request.POST or None),

@@ -32,6 +32,13 @@ class UserFactory(DjangoModelFactory[User]):
     role = Role.VIEWER
 
 
+def person_with(role: Role, pk: int) -> User:
+    """Somebody who is in no database, and whose grants were read: they have none beside their role."""
+    person = User(pk=pk, username="somebody", role=role)
+    person.reach = person.reach_with([])
+    return person
+
+
 class SiteFactory(DjangoModelFactory[Site]):
     class Meta:
         model = Site

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 from asgiref.sync import sync_to_async
@@ -49,14 +50,16 @@ class Web(Server):
 
 
 @asynccontextmanager
-async def browser_page(web: Web, user: User) -> AsyncIterator[Page]:
+async def browser_page(web: Web, user: User, **context_options: Any) -> AsyncIterator[Page]:
     """A page of Debian's Chromium, signed in as `user`. An error in a script of ours fails the test."""
     client = Client()
     await sync_to_async(client.force_login)(user)
     errors: list[str] = []
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        context = await browser.new_context(base_url=web.url, viewport={"width": 1280, "height": 800})
+        context = await browser.new_context(
+            base_url=web.url, viewport={"width": 1280, "height": 800}, **context_options
+        )
         await context.add_cookies([{"name": "sessionid", "value": client.cookies["sessionid"].value, "url": web.url}])
         page = await context.new_page()
         page.set_default_timeout(20_000)

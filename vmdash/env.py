@@ -9,11 +9,13 @@ misspelt name is not silently ignored.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import secrets
 from collections.abc import Callable, Collection
 from contextlib import suppress
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from string import Formatter
 from urllib.parse import SplitResult, urlsplit
@@ -96,6 +98,14 @@ def pattern(name: str, default: str, *, fields: Collection[str], needed: Collect
 def words(name: str, default: str = "") -> list[str]:
     """A comma-separated list; empty items are dropped."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """A comma-separated list of IP addresses or networks: `10.0.0.5, fd00::/8`."""
+    try:
+        return [ipaddress.ip_network(word) for word in words(name)]
+    except ValueError as error:
+        raise ImproperlyConfigured(f"{name} has what is no address or network: {error}.") from error
 
 
 def listen(name: str, default: str) -> tuple[str, int]:

@@ -49,6 +49,10 @@ def _is_database(url: SplitResult) -> bool:
     return url.scheme in {"postgres", "postgresql", "sqlite"} and len(url.path) > 1
 
 
+def _is_syslog(url: SplitResult) -> bool:
+    return bool(url.hostname) if url.scheme in {"udp", "tcp"} else url.scheme == "unix" and len(url.path) > 1
+
+
 # --- where the processes meet -----------------------------------------------------------------
 WEB_LISTEN = env.listen("VMDASH_WEB_LISTEN", "127.0.0.1:8000")
 CONSOLE_LISTEN = env.listen("VMDASH_CONSOLE_LISTEN", "127.0.0.1:6080")
@@ -137,6 +141,14 @@ JOB_RETENTION_DAYS = env.integer("VMDASH_JOB_RETENTION_DAYS", 365, least=1, most
 """How long jobs that have ended are kept."""
 EVENT_RETENTION_DAYS = env.integer("VMDASH_EVENT_RETENTION_DAYS", 400, least=1, most=36_500)
 """How long it is kept when guests and hosts changed their states."""
+AUDIT_RETENTION_DAYS = env.integer("VMDASH_AUDIT_RETENTION_DAYS", 0, least=0, most=36_500)
+"""How long entries of the audit trail are kept; 0: for ever."""
+
+# --- audit ------------------------------------------------------------------------------------
+SYSLOG_URL = env.url("VMDASH_SYSLOG_URL", "udp://HOST:514, tcp://HOST:601 or unix:///dev/log", _is_syslog)
+"""Where entries of the audit trail are sent to; empty: nowhere."""
+TRUSTED_PROXIES = env.networks("VMDASH_TRUSTED_PROXIES")
+"""From these addresses X-Forwarded-For is believed."""
 
 # --- mail -------------------------------------------------------------------------------------
 EMAIL_URL = env.url(
@@ -196,6 +208,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "vmdash.access.middleware.AuditTrail",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",

@@ -13,11 +13,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", include("vmdash.main.signon.urls")),
     path("domains/", include("domains.consoles.urls")),
     path("domains/", include("domains.urls")),
+    path("desk/", include("domains.desk.urls")),
     path("hosts/", include("domains.draining.urls")),
     path("hosts/", include("hosts.urls")),
     path("storage/", include("storage.urls")),
     path("capacity/", include("domains.capacity.urls")),
     path("alerts/", include("vmdash.alerts.urls")),
+    path("audit/", include("vmdash.access.trail.urls")),
     path("jobs/", include("vmdash.jobs.urls")),
     path("storage/", include("storage.volume_urls")),
 ]

@@ -16,6 +16,7 @@ from django.utils import timezone
 from domains.capacity.models import CapacityMail, Outlook, Scope
 from domains.capacity.sheet import FILLING, Sheet, sheet
 from domains.capacity.words import foresight
+from vmdash.access.audit import record
 from vmdash.access.roles import Permission, can
 from vmdash.exceptions import Conflict
 
@@ -42,12 +43,15 @@ def subscribe(*, user: User) -> CapacityMail:
     """From next Monday on. Raises Conflict when nothing could be sent."""
     if reason := why_no_mail(user):
         raise Conflict(f"The weekly summary cannot be sent. {reason}")
-    found, _ = CapacityMail.objects.get_or_create(user=user, defaults={"sent_for": _monday(timezone.now())})
+    found, is_new = CapacityMail.objects.get_or_create(user=user, defaults={"sent_for": _monday(timezone.now())})
+    if is_new:
+        record(user=user, action="capacity.mail.subscribe")
     return found
 
 
 def unsubscribe(*, user: User) -> None:
-    CapacityMail.objects.filter(user=user).delete()
+    if CapacityMail.objects.filter(user=user).delete()[0]:
+        record(user=user, action="capacity.mail.unsubscribe")
 
 
 def _monday(now: datetime) -> date:

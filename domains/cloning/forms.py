@@ -15,6 +15,7 @@ from domains.models import Domain
 from hosts.models import Host
 from storage.models import Pool
 from vmdash import formats
+from vmdash.access.roles import Permission
 from vmdash.exceptions import InvalidInput
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class CloneForm(forms.Form):
     def __init__(self, domain: Domain, user: User, data: Any = None) -> None:
         self.hosts = {
             str(host.pk): host
-            for host in Host.objects.visible_to(user).filter(driver=domain.host.driver).order_by("name")
+            for host in Host.objects.open_to(user, Permission.CLONE).filter(driver=domain.host.driver).order_by("name")
         }
         pools = list(Pool.objects.visible_to(user).filter(host__in=self.hosts.values()).select_related("host"))
         super().__init__(data, initial=_initial(domain))

@@ -31,6 +31,7 @@ def clone(*, domain: Domain, wish: Wish, user: User) -> Job:
         Conflict: it is not possible, and why; JobInTheWay, when something else is being done to the guest.
     """
     check_permitted(domain, user, CLONE_KIND.name)
+    check_permitted(domain, user, CLONE_KIND.name, to=wish.host)
     proposal = Proposal(domain, wish)
     proposal.check()
     parameters = proposal.parameters()
@@ -91,9 +92,10 @@ def again(*, job: Job, user: User) -> Job:
     return clone(domain=domain, wish=wish, user=user)
 
 
-def check_permitted(domain: Domain, user: User, action: str) -> None:
-    """Raises NotPermitted, which is an entry in the audit trail."""
-    if can(user, Permission.CLONE, domain):
+def check_permitted(domain: Domain, user: User, action: str, *, to: Host | None = None) -> None:
+    """Whether they may do it with the guest or, with `to`, put clones there. Raises NotPermitted, which is an entry in
+    the audit trail."""
+    if can(user, Permission.CLONE, to or domain):
         return
     record(
         user=user,
@@ -102,5 +104,6 @@ def check_permitted(domain: Domain, user: User, action: str) -> None:
         target_id=domain.pk,
         target_name=domain.name,
         refused=True,
+        detail=f"to {to.name}" if to else "",
     )
-    raise NotPermitted(f"You may not {Permission.CLONE.label}.")
+    raise NotPermitted(f"You may not {Permission.CLONE.label}{f' on {to.name}' if to else ''}.")

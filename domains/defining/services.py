@@ -42,7 +42,7 @@ def define(*, host: Host, wish: Wish, user: User) -> Job:
             refused=True,
         )
         raise NotPermitted(f"You may not {Permission.DEFINE.label}.")
-    check(host, wish)
+    check(host, wish, user)
     uuid = str(uuid4())
     return jobs.create(
         kind=DEFINE,
@@ -54,7 +54,7 @@ def define(*, host: Host, wish: Wish, user: User) -> Job:
     )
 
 
-def check(host: Host, wish: Wish) -> None:
+def check(host: Host, wish: Wish, user: User | None = None) -> None:
     """Whether it can be made, as far as is known without asking the host. Raises InvalidInput or Conflict."""
     doing = f"Cannot make {wish.name} on {host.name}"
     if host.driver != Driver.QEMU:
@@ -68,15 +68,15 @@ def check(host: Host, wish: Wish) -> None:
     if wish.network and wish.network not in {network["name"] for network in host.networks}:
         raise InvalidInput(f"{doing}: it has no network {wish.network}.")
     if wish.disk:
-        _check_disk(host, wish.disk, doing)
+        _check_disk(host, wish.disk, doing, user)
     if wish.medium:
         _volume(host, wish.medium, doing)
 
 
-def _check_disk(host: Host, disk: VolumeNamed, doing: str) -> None:
+def _check_disk(host: Host, disk: VolumeNamed, doing: str, user: User | None) -> None:
     if not disk.new_bytes:
         volume = _volume(host, disk, doing)
-        if obstacle := chains.obstacle_to_delete(volume):  # what nothing else is built on may be written to
+        if obstacle := chains.obstacle_to_delete(volume, user):  # what nothing else is built on may be written to
             raise Conflict(f"{doing} with {volume.name}: {obstacle}")
         if volume.encrypted:
             raise Conflict(f"{doing}: {volume.name} is encrypted.", hint="Define the guest with virsh.")

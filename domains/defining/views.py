@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
@@ -20,12 +21,11 @@ from vmdash.exceptions import VmdashError
 @allow(Permission.DEFINE)
 def new(request: SignedInRequest) -> HttpResponse:
     """The form for a guest on `?host=NAME`; `?disk=POOL/VOLUME` and `?medium=` choose what it starts from."""
-    hosts = Host.objects.visible_to(request.user).filter(enabled=True, driver=Driver.QEMU).order_by("name")
-    name = request.GET.get("host", "")
-    host = get_object_or_404(hosts, name=name) if name else hosts.filter(state=Host.State.UP).first() or hosts.first()
+    hosts = Host.objects.open_to(request.user, Permission.DEFINE).filter(enabled=True, driver=Driver.QEMU)
+    hosts = hosts.order_by("name")
+    host = _asked_for(request, hosts) or hosts.filter(state=Host.State.UP).first() or hosts.first()
     if host is None:
         return render(request, "domains/defining/new.html", {"hosts": hosts})
-    check(request, Permission.DEFINE, host)
     asked = {field: request.GET[field] for field in ("disk", "medium") if request.GET.get(field)}
     form = NewGuestForm(request.POST if request.method == "POST" else None, host=host, user=request.user, initial=asked)
     if form.is_bound and form.is_valid():
@@ -38,3 +38,12 @@ def new(request: SignedInRequest) -> HttpResponse:
             return redirect("job", job.pk)
     context = {"hosts": hosts, "host": host, "form": form, "obstacle": host_obstacle(host)}
     return render(request, "domains/defining/new.html", context, status=400 if form.is_bound else 200)
+
+
+def _asked_for(request: SignedInRequest, hosts: QuerySet[Host]) -> Host | None:
+    """The host in the address, if there is one: 404 if nobody here knows it, 403 where no guest may be made."""
+    if not (name := request.GET.get("host", "")):
+        return None
+    found = get_object_or_404(Host.objects.visible_to(request.user), name=name)
+    check(request, Permission.DEFINE, found)
+    return get_object_or_404(hosts, pk=found.pk)

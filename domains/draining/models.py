@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from django.db import models
 from django.db.models import Q
 
 from hosts.places import from_host
-from vmdash.access.reach import within
+from vmdash.access.reach import PlacedQuerySet
 from vmdash.jobs.models import Job
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import AnonymousUser
-
-    from vmdash.access.models import User
 
 
 class How(models.TextChoices):
@@ -41,10 +34,8 @@ class Fallback(models.TextChoices):
     LEAVE = "leave", "Leave them running"
 
 
-class DrainQuerySet(models.QuerySet["Drain"]):
-    def visible_to(self, user: User | AnonymousUser) -> DrainQuerySet:
-        """The drains that `user` may know of. Every queryset shown to a person starts here."""
-        return within(self, user, from_host("host"))
+class DrainQuerySet(PlacedQuerySet["Drain"]):
+    paths = from_host("host")
 
     def open(self) -> DrainQuerySet:
         """Those whose host is still in maintenance."""

@@ -124,7 +124,7 @@ def check_moves(*, host: Host, user: User) -> tuple[int, Sequence[str]]:
 
     Raises NotPermitted.
     """
-    if not can(user, Permission.MIGRATE):
+    if not can(user, Permission.MIGRATE, host):
         raise NotPermitted(f"You may not {Permission.MIGRATE.label}.")
     asked, refused = 0, []
     for guest in Domain.objects.visible_to(user).filter(host=host).select_related("host"):

@@ -16,6 +16,7 @@ from hosts.connect import migration_uri
 from hosts.maintenance import maintenance_obstacle
 from hosts.models import Host
 from storage.models import Pool
+from vmdash.access.roles import Permission
 from vmdash.live import cache
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Excluded:
 
 def other_hosts(host: Host, user: User) -> tuple[list[Target], list[Excluded]]:
     """Where guests of `host` might go at all. A fixed number of queries."""
-    others = list(Host.objects.visible_to(user).exclude(pk=host.pk))
+    others = list(Host.objects.open_to(user, Permission.MIGRATE).exclude(pk=host.pk))
     reasons = {other.pk: _why_not(host, other) for other in others}
     excluded = [Excluded(other, reasons[other.pk]) for other in others if reasons[other.pk]]
     return targets_of([other for other in others if not reasons[other.pk]]), excluded

@@ -14,6 +14,7 @@ from domains.models import Domain, Migration
 from hosts.maintenance import maintenance_obstacle
 from hosts.models import Host
 from vmdash import formats
+from vmdash.access.roles import Permission
 from vmdash.jobs.models import Job
 from vmdash.jobs.selectors import JobRow, job_row
 from vmdash.live import cache
@@ -125,7 +126,7 @@ def moves_of(domain: Domain, user: User) -> list[Migration]:
 
 def targets(domain: Domain, user: User) -> list[Host]:
     """Where it might go at all."""
-    hosts = Host.objects.visible_to(user).select_related("site", "credential")
+    hosts = Host.objects.open_to(user, Permission.MIGRATE).select_related("site", "credential")
     return list(hosts.filter(driver=domain.host.driver, enabled=True).exclude(pk=domain.host_id))
 
 

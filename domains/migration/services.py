@@ -43,6 +43,8 @@ def request_check(*, domain: Domain, targets: Sequence[Host], user: User) -> Job
     Raises NotPermitted, Conflict, InvalidInput.
     """
     _check_permitted(user, domain)
+    for target in targets:
+        _check_permitted(user, domain, target)
     if not 0 < len(targets) <= MOST_TARGETS:
         raise InvalidInput(f"Choose from 1 to {MOST_TARGETS} hosts.")
     if reason := host_obstacle(domain.host):
@@ -71,6 +73,7 @@ def request_migration(
         NotPermitted: `user` may not. Conflict: it cannot move there, and why; JobInTheWay, when it is busy.
     """
     _check_permitted(user, domain)
+    _check_permitted(user, domain, target)
     title = f"Move {domain.name} to {target.name}"
     if reason := _obstacle(domain, target):
         raise Conflict(cannot(title, reason))
@@ -118,7 +121,7 @@ def give_order(*, job: Job, key: str, amount: int, user: User) -> None:
     sort = ORDERS.get(key)
     if sort is None:
         raise InvalidInput("There is no such order.", hint=f"Orders: {', '.join(ORDERS)}.")
-    if not can(user, Permission.MIGRATE):
+    if not can(user, Permission.MIGRATE, job.about):
         raise NotPermitted(f"You may not {Permission.MIGRATE.label}.")
     if not sort.least <= amount <= sort.most:
         raise InvalidInput(f"Give a number from {sort.least} to {sort.most}.")
@@ -139,8 +142,9 @@ def give_order(*, job: Job, key: str, amount: int, user: User) -> None:
         raise Unavailable("The order could not be handed over: Redis does not answer.", hint="Try again.") from error
 
 
-def _check_permitted(user: User, domain: Domain) -> None:
-    if can(user, Permission.MIGRATE, domain):
+def _check_permitted(user: User, domain: Domain, target: Host | None = None) -> None:
+    """Whether they may move the guest or, with `target`, move guests there. Refusals are kept. Raises NotPermitted."""
+    if can(user, Permission.MIGRATE, target or domain):
         return
     record(
         user=user,
@@ -149,8 +153,9 @@ def _check_permitted(user: User, domain: Domain) -> None:
         target_id=domain.pk,
         target_name=domain.name,
         refused=True,
+        detail=f"to {target.name}" if target else "",
     )
-    raise NotPermitted(f"You may not {Permission.MIGRATE.label}.")
+    raise NotPermitted(f"You may not {Permission.MIGRATE.label}{f' to {target.name}' if target else ''}.")
 
 
 def _obstacle(domain: Domain, target: Host) -> str:

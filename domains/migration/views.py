@@ -56,6 +56,7 @@ def start(request: SignedInRequest, uuid: UUID) -> HttpResponse:
             return _problem(InvalidInput("Some options are not right.", hint=form.errors.as_text()))
         return _show(request, domain, form, 400)
     target = get_object_or_404(Host.objects.visible_to(request.user), pk=_number(request.POST.get("target", "")))
+    check(request, Permission.MIGRATE, target)
     try:
         job = services.request_migration(
             domain=domain,
@@ -78,6 +79,7 @@ def start(request: SignedInRequest, uuid: UUID) -> HttpResponse:
 @allow(Permission.MIGRATE)
 def order(request: SignedInRequest, uuid: UUID) -> HttpResponse:
     """A way out of one that stalls. Fields: `job`, `order`, `amount`."""
+    _guest(request, uuid)
     form = OrderForm(request.POST)
     if not form.is_valid():
         messages.error(request, "This is no order.")

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from django.core.validators import MaxValueValidator
 from django.db import models
 from django.db.models import Q
 
 from domains.places import from_guest
-from vmdash.access.reach import Place, Scope, within
+from vmdash.access.reach import Place, PlacedQuerySet, Scope, within
+from vmdash.access.table import Permission
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -26,10 +27,11 @@ class SnapshotKind(models.TextChoices):
     INTERNAL = "internal", "Whole machine, inside the disk images"
 
 
-class SnapshotQuerySet(models.QuerySet["Snapshot"]):
-    def visible_to(self, user: User | AnonymousUser) -> SnapshotQuerySet:
-        """The snapshots that `user` may know of. Every queryset shown to a person starts here."""
-        return within(self.filter(domain__gone_at=None), user, from_guest("domain"))
+class SnapshotQuerySet(PlacedQuerySet["Snapshot"]):
+    paths = from_guest("domain")
+
+    def open_to(self, user: User | AnonymousUser, permission: Permission) -> Self:
+        return within(self.filter(domain__gone_at=None), user, self.paths, permission)
 
 
 class Snapshot(models.Model):
@@ -78,10 +80,8 @@ class Snapshot(models.Model):
         return f"{what}, {'internal' if self.internal else 'external'}"
 
 
-class ScheduleQuerySet(models.QuerySet["SnapshotSchedule"]):
-    def visible_to(self, user: User | AnonymousUser) -> ScheduleQuerySet:
-        """The schedules that `user` may know of. Every queryset shown to a person starts here."""
-        return within(self, user, {**from_guest("domain"), Scope.TAG: ["tag", *from_guest("domain")[Scope.TAG]]})
+class ScheduleQuerySet(PlacedQuerySet["SnapshotSchedule"]):
+    paths = {**from_guest("domain"), Scope.TAG: ["tag", *from_guest("domain")[Scope.TAG]]}
 
 
 class SnapshotSchedule(models.Model):

@@ -33,6 +33,8 @@ class Place:
     """What the guests of the host lose there now, percent of their vCPUs' time."""
     steal: float | None
     obstacle: str
+    may_move: bool = False
+    """Whether this person may move guests there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ def cpu_part(guest: Domain, user: User, tick: Tick | None) -> CpuPart:
     hosts = list(Host.objects.visible_to(user).filter(enabled=True).order_by("name")[:MOST_HOSTS])
     wanted, unavailable = _demand(guest, hosts)
     ticks = cache.ticks(host.pk for host in hosts)
-    places = [_place(guest, host, wanted, ticks.get(host.pk)) for host in hosts]
+    open_to = set(Host.objects.open_to(user, Permission.MIGRATE).values_list("pk", flat=True))
+    places = [_place(guest, host, wanted, ticks.get(host.pk), may_move=host.pk in open_to) for host in hosts]
     places.sort(key=lambda place: (not place.is_here, place.steal is None, place.steal or 0.0, place.host.name))
     return CpuPart(
         loss=loss_of(user, guest, tick),
@@ -78,7 +81,7 @@ def _demand(guest: Domain, hosts: Sequence[Host]) -> tuple[Demand | None, str]:
         return None, error.message
 
 
-def _place(guest: Domain, host: Host, wanted: Demand | None, tick: Tick | None) -> Place:
+def _place(guest: Domain, host: Host, wanted: Demand | None, tick: Tick | None, *, may_move: bool) -> Place:
     is_here = host.pk == guest.host_id
     steal = None
     if wanted is not None and host.cpus:
@@ -90,4 +93,4 @@ def _place(guest: Domain, host: Host, wanted: Demand | None, tick: Tick | None) 
             ]
         steal = steal_there(wanted.guest, others, host.cpus, guest.vcpus)
     obstacle = "" if is_here else host_obstacle(host) or maintenance_obstacle(host)
-    return Place(host, is_here, tick["sample"]["steal"] if tick else None, steal, obstacle)
+    return Place(host, is_here, tick["sample"]["steal"] if tick else None, steal, obstacle, may_move)

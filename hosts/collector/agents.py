@@ -104,7 +104,7 @@ class Agents:
                 interfaces = guest.interface_addresses(source="agent")
             except CallError as error:
                 log.info("%s", error)
-        return SeenAgent(AgentState.CONNECTED, _addresses(interfaces), told.os_name)
+        return SeenAgent(AgentState.CONNECTED, _addresses(interfaces), told.os_name, told.users)
 
 
 def _channel_state(definition: DomainDefinition) -> AgentState:

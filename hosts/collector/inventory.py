@@ -13,6 +13,7 @@ from typing import Protocol
 
 from hosts.models import Host
 from vmdash.live.messages import Message
+from vmdash.virt.agent import GuestUser
 from vmdash.virt.guest import GuestFacts
 from vmdash.virt.pool import PoolFacts
 from vmdash.virt.snapshot import SnapshotFacts
@@ -53,6 +54,8 @@ class SeenAgent:
     addresses: tuple[str, ...] | None = None
     """Without prefix length; loopback and link-local left out."""
     os_name: str | None = None
+    users: tuple[GuestUser, ...] | None = None
+    """Who is logged in; None where nobody could tell, and then it is not known any more."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from hosts.ksm import services
 from hosts.ksm.forms import KsmForm
 from hosts.ksm.words import shown
 from hosts.models import Host
-from vmdash.access.guards import SignedInRequest, allow
+from vmdash.access.guards import SignedInRequest, allow, check
 from vmdash.access.roles import Permission
 from vmdash.exceptions import VmdashError
 
@@ -20,6 +20,7 @@ from vmdash.exceptions import VmdashError
 @allow(Permission.MANAGE_HOSTS)
 def ksm(request: SignedInRequest, name: str) -> HttpResponse:
     host = get_object_or_404(Host.objects.visible_to(request.user), name=name)
+    check(request, Permission.MANAGE_HOSTS, host)
     known = shown(host)
     form = KsmForm(
         request.POST if request.method == "POST" else None,

@@ -5,7 +5,7 @@
 import { showAges } from "./ages.js";
 import { jobNews, showProgress } from "./job-progress.js";
 import { live } from "./live.js";
-import { essence } from "./refresh.js";
+import { essence, open, openedIn } from "./refresh.js";
 
 const REST_MS = 1000;
 
@@ -38,14 +38,14 @@ async function load() {
 /** Puts the new content in place of the old; what was opened stays open, and the focus where it was. */
 function replace(fresh) {
   if (!fresh || essence(fresh) === essence(root)) return;
-  const open = [...root.querySelectorAll("details[open][id]")].map((details) => details.id);
+  const opened = openedIn(root);
   const focused = root.contains(document.activeElement) ? document.activeElement.getAttribute("href") : null;
   const [here, there] = [[...root.children], [...fresh.children]];
   if (here.length !== there.length) root.replaceChildren(...fresh.childNodes);
   else
     for (const [index, part] of here.entries())
       if (essence(part) !== essence(there[index])) part.replaceWith(there[index]);
-  for (const id of open) root.querySelector(`#${id}`)?.setAttribute("open", "");
+  open(root, opened);
   if (focused) root.querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
   for (const line of lines.values()) showLine(line);
   showAges(root);

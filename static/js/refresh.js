@@ -8,7 +8,17 @@ const REST_MS = 800; // between two loads, since many things may change together
 export function essence(element) {
   const copy = element.cloneNode(true);
   for (const part of copy.querySelectorAll("time, [data-show], svg.meter, [name=csrfmiddlewaretoken]")) part.remove();
+  for (const details of copy.querySelectorAll("details[open]")) details.open = false; // that the reader opened it
   return copy.innerHTML;
+}
+
+/** The ids of what the reader has opened in an element; `open` opens it in what takes its place. */
+export function openedIn(element) {
+  return [...element.querySelectorAll("details[open][id]")].map((details) => details.id);
+}
+
+export function open(element, ids) {
+  for (const id of ids) element.querySelector(`#${id}`)?.setAttribute("open", "");
 }
 
 /**
@@ -29,7 +39,10 @@ export function refresher(ids) {
       const here = document.getElementById(id);
       const fresh = page.getElementById(id);
       if (!here !== !fresh) return location.reload();
-      if (here && essence(here) !== essence(fresh)) here.replaceWith(fresh);
+      if (!here || essence(here) === essence(fresh)) continue;
+      const opened = openedIn(here);
+      here.replaceWith(fresh);
+      open(fresh, opened);
     }
     showAges();
   }

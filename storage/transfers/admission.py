@@ -10,7 +10,7 @@ from django.http import parse_cookie
 from django.http.request import validate_host
 from django.utils.crypto import constant_time_compare
 
-from storage.models import Upload, Volume
+from storage.models import Pool, Upload, Volume
 from storage.transfers import tickets
 from storage.transfers.tickets import Ticket, Way
 from vmdash.access.audit import record
@@ -49,6 +49,7 @@ def admit_upload(upload_id: str, token: str, cookies: str) -> Upload:
     upload = Upload.objects.select_related("pool__host__credential").filter(pk=ticket.what).first()
     if upload is None or upload.requested_by_id != user.pk:
         raise Refused("There is no such upload.", HTTPStatus.NOT_FOUND)
+    _check_permitted(user, Way.UPLOAD, upload.pool, upload.volume_name)
     if upload.state != Upload.State.OPEN:
         raise Refused(
             f"This upload is {Upload.State(upload.state).label}.", HTTPStatus.CONFLICT, received=upload.received_bytes
@@ -63,6 +64,7 @@ def admit_download(token: str, cookies: str) -> tuple[User, Volume]:
     volume = volumes.filter(pk=ticket.what).first()
     if volume is None:
         raise Refused("There is no such volume any more.", HTTPStatus.NOT_FOUND)
+    _check_permitted(user, Way.DOWNLOAD, volume, volume.name)
     return user, volume
 
 
@@ -79,7 +81,10 @@ def _admit(token: str, cookies: str, way: Way) -> tuple[User, Ticket]:
         or not constant_time_compare(ticket.session, tickets.session_digest(session_key))
     ):
         raise Refused("The ticket was made for another person or another sign-in.")
-    if not can(user, Permission.STORAGE):
-        record(user=user, action=f"volume.{way}", target_kind="volume", target_id="", target_name="", refused=True)
-        raise Refused(f"You may not {Permission.STORAGE.label}.")
     return user, ticket
+
+
+def _check_permitted(user: User, way: Way, thing: Pool | Volume, name: str) -> None:
+    if not can(user, Permission.STORAGE, thing):
+        record(user=user, action=f"volume.{way}", target_kind="volume", target_name=name, refused=True)
+        raise Refused(f"You may not {Permission.STORAGE.label}.")

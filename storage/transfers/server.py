@@ -26,6 +26,7 @@ from django.db import DatabaseError, connections
 from hosts.connect import connected
 from storage.transfers import admission, receiving, sending
 from storage.transfers.admission import Refused
+from vmdash.access import origin
 from vmdash.access.audit import record
 from vmdash.exceptions import VmdashError
 
@@ -60,6 +61,7 @@ class TransferHandler(BaseHTTPRequestHandler):
     def _answer(self, respond: Callable[[], None]) -> None:
         self.close_connection = True
         self._begun = False
+        origin.begin(self.client_address[0], self.headers.get_all("X-Forwarded-For", []))
         try:
             if self.command != "OPTIONS" and not self.server.places.acquire(blocking=False):
                 raise Refused("Too many files are on their way. Try again later.", HTTPStatus.SERVICE_UNAVAILABLE)

@@ -62,6 +62,7 @@ def test_opening_and_closing_are_recorded_with_duration_and_traffic(visitor: Vis
         console.recv(timeout=SOON_S)
     opened, closed = recorded("console.connect"), recorded("console.disconnect")
     assert (opened.user, opened.target_id) == (visitor.user, str(visitor.domain.pk))
+    assert (opened.address, closed.address, closed.result) == ("127.0.0.1", "127.0.0.1", "done")
     assert closed.detail == (
         "screen closed after 0 min 0 s, 12 bytes from and 0 bytes to the guest: The browser closed the console."
     )
@@ -118,7 +119,9 @@ def test_a_screen_that_is_not_there_is_said_in_words(help_desk: User, visitor_of
         code, reason = end_of(console)
     assert code == CloseCode.UNREACHABLE
     assert f"No VNC server answers at 127.0.0.1 port {visitor.target.port}" in reason
-    assert "No VNC server" in recorded("console.disconnect").detail
+    closed = recorded("console.disconnect")
+    assert "No VNC server" in closed.detail
+    assert closed.result == "failed"
 
 
 def test_a_host_that_is_not_there_is_said_in_words(help_desk: User, visitor_of: Callable[..., Visitor]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -25,6 +25,7 @@ from hosts.collector.inventory import (
 from hosts.models import Host
 from tests.collector.seen import MOVING, PAUSED, RUNNING, SHUT_OFF, definition, facts, in_full, state
 from tests.factories import HostFactory, TagFactory
+from vmdash.virt.agent import GuestUser
 
 pytestmark = pytest.mark.django_db
 
@@ -310,6 +311,19 @@ def test_addresses_that_nobody_could_ask_for_stay(kvm1: Host, uuid: UUID) -> Non
 
     guest = Domain.objects.get()
     assert (guest.agent, guest.addresses, guest.os_name) == ("silent", ["10.0.0.5"], "Debian GNU/Linux 12")
+
+
+def test_who_is_logged_in_is_known_only_while_the_agent_tells(kvm1: Host, uuid: UUID) -> None:
+    since = datetime(2026, 3, 1, 9, 12, tzinfo=UTC)
+    told = SeenAgent(AgentState.CONNECTED, users=(GuestUser("anna", since), GuestUser("ben", None)))
+    record((kvm1, replace(in_full(uuid), agent=told)))
+    assert Domain.objects.get().logged_in == [
+        {"name": "anna", "since": "2026-03-01T09:12:00+00:00"},
+        {"name": "ben", "since": None},
+    ]
+
+    record((kvm1, GuestSeen(str(uuid), timezone.now(), RUNNING, False, agent=SeenAgent(AgentState.SILENT))))
+    assert Domain.objects.get().logged_in is None
 
 
 def events() -> list[tuple[str, str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -13,8 +14,12 @@ from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.test import Client
 
+from domains.models import Domain
+from hosts.models import Host
+from tests.factories import DomainFactory, HostFactory, UserFactory, person_with
 from tests.polling import poll_async
-from vmdash.access.models import User
+from vmdash.access.models import Grant, User
+from vmdash.access.reach import Scope
 from vmdash.access.roles import Role
 from vmdash.asgi import application
 from vmdash.live import groups
@@ -30,23 +35,16 @@ pytestmark = pytest.mark.django_db(transaction=True)
 UUID = "6f3c1ab0-6b3f-4a3a-9d0e-0f5e6f1b2c3d"
 
 
-def somebody(role: Role) -> User:
-    """A person whose grants were read: they have none."""
-    person = User(pk=1, role=role)
-    person.reach = person.reach_with([])
-    return person
-
-
 async def test_what_is_asked_for_is_decided_when_its_turn_comes() -> None:
     """A role that changed meanwhile counts."""
     consumer = LiveConsumer()
     consumer._ended, consumer._refusals = False, 0
     consumer._outbox, consumer._following, consumer._change = Outbox(), Following(), asyncio.Lock()
-    consumer._person = somebody(Role.OPERATOR)
+    consumer._person = person_with(Role.OPERATOR, pk=1)
     async with consumer._change:
         asked = asyncio.create_task(consumer.receive('{"type": "watch", "topics": ["jobs"]}'))
         await asyncio.sleep(0)
-        consumer._person = somebody(Role.VIEWER)
+        consumer._person = person_with(Role.VIEWER, pk=1)
     await asked
     assert consumer._following.groups == {"jobs": groups.jobs_of(1)}
     await hub().change(consumer, leave=[groups.jobs_of(1)])
@@ -305,3 +303,54 @@ async def test_a_lower_role_no_longer_hears_everybodys_jobs(operator: User) -> N
 
         await poll_async(only_own_jobs_arrive)
         assert await page.hears_nothing()
+
+
+async def granted(role: Role, scope: Scope, thing: Host | Domain) -> tuple[User, Grant]:
+    user = await sync_to_async(UserFactory.create)(role="")
+    return user, await Grant.objects.acreate(person=user, role=role, scope=scope, scope_id=str(thing.pk))
+
+
+def named(host: int) -> dict[str, Any]:
+    return {"type": "host", "host": host, "name": "kvm", "reason": ""}
+
+
+async def test_a_page_hears_of_the_hosts_of_its_person_alone() -> None:
+    seen, hidden = [await sync_to_async(HostFactory.create)() for _ in range(2)]
+    live_redis.client().set(live_redis.tick_key(hidden.pk), tick_of(hidden.pk, UUID))
+    user, _ = await granted(Role.VIEWER, Scope.HOST, seen)
+    async with page_of(user) as page:
+        await page.watch("fleet", f"host:{hidden.pk}", f"host:{seen.pk}", f"sample:{hidden.pk}:{UUID}")
+        for host in (hidden, seen):
+            await publish([groups.FLEET], orjson.dumps(named(host.pk)).decode())
+            await publish([groups.host(host.pk)], tick_of(host.pk, UUID))
+        assert (await page.next("host"))["host"] == seen.pk
+        assert (await page.next("tick"))["host"] == seen.pk
+        assert await page.hears_nothing()
+
+
+async def test_a_grant_that_is_withdrawn_ends_what_a_page_hears_within_two_seconds() -> None:
+    kept, lost = [await sync_to_async(HostFactory.create)() for _ in range(2)]
+    user, _ = await granted(Role.VIEWER, Scope.HOST, kept)
+    grant = await Grant.objects.acreate(person=user, role=Role.VIEWER, scope=Scope.HOST, scope_id=str(lost.pk))
+    async with page_of(user) as page:
+        await page.watch("fleet")
+        await publish([groups.FLEET], orjson.dumps(named(lost.pk)).decode())
+        assert (await page.next("host"))["host"] == lost.pk
+        began = time.monotonic()
+        await grant.adelete()
+        await page.next("reload")
+        assert time.monotonic() - began < 2
+        await publish([groups.FLEET], orjson.dumps(named(lost.pk)).decode())
+        await publish([groups.FLEET], orjson.dumps(named(kept.pk)).decode())
+        assert (await page.next("host"))["host"] == kept.pk
+
+
+async def test_a_screen_is_followed_by_who_may_open_that_guests_console() -> None:
+    mine, other = [await sync_to_async(DomainFactory.create)() for _ in range(2)]
+    user, _ = await granted(Role.HELP_DESK, Scope.GUEST, mine)
+    async with page_of(user) as page:
+        await page.say({"type": "watch", "topics": [f"guest:{other.pk}"]})
+        assert "may not" in (await page.next("error"))["message"]
+        await page.watch(f"guest:{mine.pk}")
+        assert live_redis.client().exists(live_redis.watched_key(mine.pk))
+        assert not live_redis.client().exists(live_redis.watched_key(other.pk))

@@ -6,19 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmdash.access.models import User
+from tests.factories import person_with
 from vmdash.access.roles import Role
 from vmdash.exceptions import InvalidInput, NotPermitted
 from vmdash.live import groups
 from vmdash.live.topics import MOST_GUESTS, MOST_TOPICS, group_of, parse_watch
 
 UUID = "6f3c1ab0-6b3f-4a3a-9d0e-0f5e6f1b2c3d"
-
-
-def person(role: Role) -> User:
-    somebody = User(pk=7, username="somebody", role=role)
-    somebody.reach = somebody.reach_with([])
-    return somebody
 
 
 def test_a_watch_message_gives_its_topics() -> None:
@@ -57,14 +51,14 @@ def test_no_text_breaks_the_parser(text: str) -> None:
 @given(st.text())
 def test_a_topic_is_a_group_of_ours_or_refused(topic: str) -> None:
     try:
-        group = group_of(topic, person(Role.OPERATOR))
+        group = group_of(topic, person_with(Role.OPERATOR, pk=7))
     except InvalidInput:
         return
     assert group in {groups.FLEET, groups.PULSES, groups.ALL_JOBS} or group.startswith(("host.", "guest."))
 
 
 def test_topics_lead_to_groups() -> None:
-    operator = person(Role.OPERATOR)
+    operator = person_with(Role.OPERATOR, pk=7)
     assert group_of("fleet", operator) == groups.FLEET
     assert group_of("pulses", operator) == groups.PULSES
     assert group_of("host:3", operator) == group_of(f"sample:3:{UUID}", operator) == groups.host(3)
@@ -80,14 +74,14 @@ def test_topics_lead_to_groups() -> None:
 )
 def test_a_malformed_topic_is_refused(topic: str) -> None:
     with pytest.raises(InvalidInput):
-        group_of(topic, person(Role.OPERATOR))
+        group_of(topic, person_with(Role.OPERATOR, pk=7))
 
 
 def test_jobs_are_ones_own_unless_the_role_sees_all() -> None:
-    assert group_of("jobs", person(Role.HELP_DESK)) == groups.jobs_of(7)
-    assert group_of("jobs", person(Role.OPERATOR)) == groups.ALL_JOBS
+    assert group_of("jobs", person_with(Role.HELP_DESK, pk=7)) == groups.jobs_of(7)
+    assert group_of("jobs", person_with(Role.OPERATOR, pk=7)) == groups.ALL_JOBS
 
 
 def test_a_guests_screen_is_only_for_those_who_may_open_its_console() -> None:
     with pytest.raises(NotPermitted):
-        group_of(f"guest:{UUID}", person(Role.VIEWER))
+        group_of(f"guest:{UUID}", person_with(Role.VIEWER, pk=7))

@@ -223,7 +223,7 @@ async def test_a_role_that_is_withdrawn_works_on_an_open_page(web: Web, viewer: 
         await expect(page.locator("#connection")).to_contain_text("no access")
         await expect(page.get_by_role("alert")).to_contain_text("not permitted")
         await page.get_by_role("link", name="Load again").click()
-        await expect(page.get_by_role("heading", level=1)).to_have_text("You have no role yet")
+        await expect(page.get_by_role("heading", level=1)).to_have_text("You may not see anything yet")
 
 
 async def test_the_keyboard_goes_everywhere(web: Web, viewer: User, host: Host) -> None:

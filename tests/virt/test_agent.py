@@ -53,7 +53,7 @@ def test_everything_an_agent_tells_is_read() -> None:
 
 
 def test_an_agent_that_tells_nothing_gives_empty_values() -> None:
-    assert parse_info({}) == AgentInfo("", "", "", "", "", (), (), ())
+    assert parse_info({}) == AgentInfo("", "", "", "", "", None, (), ())
 
 
 def test_addresses_come_in_a_shape_of_their_own() -> None:

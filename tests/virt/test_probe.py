@@ -39,7 +39,7 @@ def failure(endpoint: Endpoint, credentials: Credentials | None = None) -> HostE
     began = time.monotonic()
     with pytest.raises(HostError) as caught:
         run(endpoint, credentials)
-    assert time.monotonic() - began < TIMEOUT_S + 0.5
+    assert time.monotonic() - began < 3 * TIMEOUT_S
     assert caught.value.message.startswith("Cannot connect to kvm1: ")
     assert caught.value.hint
     return caught.value

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from django.db import transaction
+
+from vmdash.access import origin
 from vmdash.access.models import AuditEntry, User
+from vmdash.access.trail import chain
 
 
 def record(
@@ -13,20 +17,34 @@ def record(
     target_id: object = "",
     target_name: str = "",
     refused: bool = False,
+    failed: bool = False,
     detail: str = "",
 ) -> AuditEntry:
-    """Add one entry. Texts are cut to what the columns hold; line breaks become spaces, NUL is left out."""
-    return AuditEntry.objects.create(
+    """Add one entry, with the address of the request at hand. It is chained once the transaction is committed.
+
+    `failed`: it was allowed, and did not come about. Texts are cut to what the columns hold; NUL is left out; line
+    breaks, and whatever else cannot be seen, become spaces.
+    """
+    came = origin.current()
+    entry = AuditEntry.objects.create(
         user=user,
         user_name=user.username if user else "",
+        address=came.address,
         action=action,
         target_kind=target_kind,
         target_id=str(target_id),
         target_name=_one_line(target_name)[:255],
         refused=refused,
+        failed=failed,
         detail=_one_line(detail)[:500],
     )
+    if refused:
+        came.refusal_id = entry.pk
+    # What keeps it from being chained now must not undo, or seem to undo, what was done: the scheduler tries again.
+    transaction.on_commit(chain.seal_some, robust=True)
+    return entry
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.replace("\0", "").split())
+    seen = (letter if letter.isprintable() else " " for letter in text.replace("\0", ""))
+    return " ".join("".join(seen).split())

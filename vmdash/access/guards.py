@@ -13,7 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
 from vmdash.access.reach import Placed
-from vmdash.access.roles import Permission, can
+from vmdash.access.roles import Permission, can, can_everywhere
 
 if TYPE_CHECKING:
     from vmdash.access.models import User
@@ -42,22 +42,41 @@ def check(request: HttpRequest, permission: Permission, obj: Placed | None = Non
 
 
 def allow(permission: Permission) -> Callable[[GuardedView[P]], View[P]]:
-    """Decorate a view that needs `permission`; what is about one object calls `check` as well."""
+    """Decorate a view that needs `permission` on anything; what is about one object calls `check` as well."""
+    return _guarding(permission, check)
 
+
+def check_everywhere(request: HttpRequest, permission: Permission) -> None:
+    """Refuse with 403 whoever may do it on some things alone: for what belongs to no site, host or guest."""
+    check(request, permission)
+    if not can_everywhere(request.user, permission):
+        raise PermissionDenied(f"You may {permission.label} in some places only, and this is about all of them.")
+
+
+def allow_everywhere(permission: Permission) -> Callable[[GuardedView[P]], View[P]]:
+    """Decorate a view about what belongs to no site, host or guest."""
+    return _guarding(permission, check_everywhere)
+
+
+def _guarding(
+    permission: Permission, check_it: Callable[[HttpRequest, Permission], None]
+) -> Callable[[GuardedView[P]], View[P]]:
     def decorate(view: GuardedView[P]) -> View[P]:
         @wraps(view)
         def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
-            check(request, permission)
+            check_it(request, permission)
             return view(cast(SignedInRequest, request), *args, **kwargs)
 
-        guarded.permission = permission  # type: ignore[attr-defined]  # read by the access test
+        guarded.permission = permission  # type: ignore[attr-defined]  # read by the access test, as the next
+        guarded.everywhere = check_it is check_everywhere  # type: ignore[attr-defined]
         return guarded
 
     return decorate
 
 
 def allow_scraper(permission: Permission) -> Callable[[GuardedView[P]], View[P]]:
-    """Decorate a view that monitoring reads: the bearer of `VMDASH_METRICS_TOKEN` may, and who has `permission`."""
+    """Decorate a view that monitoring reads: the bearer of `VMDASH_METRICS_TOKEN` may, and who has `permission`
+    everywhere."""
 
     def decorate(view: GuardedView[P]) -> View[P]:
         @wraps(view)
@@ -65,10 +84,11 @@ def allow_scraper(permission: Permission) -> Callable[[GuardedView[P]], View[P]]
             if not _bears_token(request):
                 if not request.user.is_authenticated:
                     return HttpResponse("Sign in, or send the token.\n", "text/plain", 401, headers=_CHALLENGE)
-                check(request, permission)
+                check_everywhere(request, permission)
             return view(cast(SignedInRequest, request), *args, **kwargs)
 
         guarded.permission = permission  # type: ignore[attr-defined]
+        guarded.everywhere = True  # type: ignore[attr-defined]
         return login_not_required(guarded)
 
     return decorate

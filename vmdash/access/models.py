@@ -111,21 +111,58 @@ class Grant(models.Model):
 
 
 class AuditEntry(models.Model):
-    """One thing somebody did or tried. Rows are only ever added (`vmdash.access.audit.record`)."""
+    """One thing somebody did or tried. Rows are only ever added (`vmdash.access.audit.record`), and chained right
+    afterwards (`vmdash.access.trail.chain`)."""
 
     at = models.DateTimeField(auto_now_add=True, db_index=True)
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     user_name = models.CharField(max_length=150, blank=True)
+    address = models.CharField(max_length=45, blank=True)
+    """The IP address from which it was asked for; empty for what nobody asked for over the network."""
     action = models.CharField(max_length=60)
     """What was done, as `noun.verb`: `console.open`, `host.add`, `sign_in.refused`."""
     target_kind = models.CharField(max_length=20, blank=True)
     target_id = models.CharField(max_length=64, blank=True)
     target_name = models.CharField(max_length=255, blank=True)
     refused = models.BooleanField(default=False)
+    failed = models.BooleanField(default=False)
     detail = models.CharField(max_length=500, blank=True)
+
+    number = models.BigIntegerField(null=True, unique=True, editable=False)
+    """Its place in the chain, from 1 on without gaps; none until it is chained."""
+    previous_hash = models.CharField(max_length=64, blank=True, editable=False)
+    hash = models.CharField(max_length=64, blank=True, editable=False)
 
     class Meta:
         ordering = ["-id"]
 
     def __str__(self) -> str:
         return f"{self.user_name} {self.action} {self.target_name}"
+
+    @property
+    def result(self) -> str:
+        """`refused`, `failed` or `done`."""
+        return "refused" if self.refused else "failed" if self.failed else "done"
+
+
+class AuditHead(models.Model):
+    """Where the chain of the audit trail begins and ends: one row, apart from the entries, so that a cut-off end is
+    noticed. Whoever adds to the chain locks it."""
+
+    ONLY = 1
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=ONLY)
+    count = models.BigIntegerField(default=0)
+    """The number of the last entry, and `hash` its hash."""
+    hash = models.CharField(max_length=64, blank=True)
+    anchor_number = models.BigIntegerField(default=0)
+    """The number of the last entry that was removed because of its age, and `anchor_hash` its hash."""
+    anchor_hash = models.CharField(max_length=64, blank=True)
+    sent_number = models.BigIntegerField(default=0)
+    """The number of the last entry that was sent to syslog."""
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=models.Q(id=1), name="audit_head_is_one")]
+
+    def __str__(self) -> str:
+        return f"{self.count} entries"

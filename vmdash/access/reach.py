@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
-from django.db.models import Q, QuerySet, TextChoices
+from django.db.models import Model, Q, QuerySet, TextChoices
 
 from vmdash.access.table import ROLE_PERMISSIONS, Permission, Role
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from vmdash.access.models import User
 
+M = TypeVar("M", bound=Model)
 Rows = TypeVar("Rows", bound="QuerySet[Any]")
 Place = tuple["Scope", str]
 """A scope and the id of what it is about."""
@@ -53,9 +54,16 @@ class Reach:
         self._held = dict(held)
 
     def __eq__(self, other: object) -> bool:
+        """Those who were granted the same have the same."""
         return isinstance(other, Reach) and (self.everywhere, self._held) == (other.everywhere, other._held)
 
-    __hash__ = None  # type: ignore[assignment]  # what is equal by what it holds is no key
+    def __hash__(self) -> int:
+        return hash((self.everywhere, frozenset(self._held.items())))
+
+    @property
+    def is_something(self) -> bool:
+        """Whether there is anything that they may do."""
+        return bool(self.everywhere or self._held)
 
     def anywhere(self, permission: Permission) -> bool:
         """Whether there is anything to which they may do it."""
@@ -82,13 +90,24 @@ def reach_of(user: User | AnonymousUser) -> Reach:
     return user.reach
 
 
+Paths = Mapping[Scope, Sequence[str]]
+"""The lookups from a row to the things that scopes are about."""
+
+
+def along(lookup: str, paths: Paths) -> dict[Scope, list[str]]:
+    """The paths of what `lookup` leads to, from the row where it begins."""
+    return {
+        scope: [lookup if path == "pk" else f"{lookup}__{path}" for path in lookups] for scope, lookups in paths.items()
+    }
+
+
 def within(
     queryset: Rows,
     user: User | AnonymousUser,
-    paths: Mapping[Scope, Sequence[str]],
+    paths: Paths,
     permission: Permission = Permission.VIEW,
 ) -> Rows:
-    """The rows to which `user` may do it. `paths`: the lookups from a row to the things that scopes are about."""
+    """The rows to which `user` may do it."""
     reach = reach_of(user)
     if permission in reach.everywhere:
         return queryset
@@ -100,3 +119,17 @@ def within(
                 found = queryset.model._default_manager.filter(**{f"{lookup}__in": ids})
                 permitted |= Q(pk__in=found.values("pk"))
     return queryset.filter(permitted)
+
+
+class PlacedQuerySet(QuerySet[M]):
+    """Rows that grants reach along `paths`, or as an `open_to` of their own says."""
+
+    paths: ClassVar[Paths]
+
+    def visible_to(self, user: User | AnonymousUser) -> Self:
+        """The rows that `user` may know of. Every queryset shown to a person starts here."""
+        return self.open_to(user, Permission.VIEW)
+
+    def open_to(self, user: User | AnonymousUser, permission: Permission) -> Self:
+        """Those to which `user` may do it."""
+        return within(self, user, self.paths, permission)

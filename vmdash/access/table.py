@@ -33,6 +33,7 @@ class Permission(TextChoices):
     MANAGE_HOSTS = "manage_hosts", "add, change or remove hosts"
     MANAGE_ALERTS = "manage_alerts", "choose whom alerts are told to"
     MANAGE_PEOPLE = "manage_people", "manage people"
+    AUDIT = "audit", "read the audit trail"
 
 
 _ADDED: dict[Role, frozenset[Permission]] = {
@@ -52,7 +53,9 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.VIEW_ALL_JOBS,
         }
     ),
-    Role.ADMINISTRATOR: frozenset({Permission.MANAGE_HOSTS, Permission.MANAGE_ALERTS, Permission.MANAGE_PEOPLE}),
+    Role.ADMINISTRATOR: frozenset(
+        {Permission.MANAGE_HOSTS, Permission.MANAGE_ALERTS, Permission.MANAGE_PEOPLE, Permission.AUDIT}
+    ),
 }
 
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self, TypeVar
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from vmdash.access import subjects
 from vmdash.access.encryption import EncryptedTextField
-from vmdash.access.roles import Permission, can
+from vmdash.access.reach import Place, PlacedQuerySet
+from vmdash.access.roles import Permission, can, can_everywhere
+from vmdash.access.subjects import About, Subject
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -18,11 +22,34 @@ if TYPE_CHECKING:
     from vmdash.access.models import User
 
 
-class AlertQuerySet(models.QuerySet["Alert"]):
-    def visible_to(self, user: User | AnonymousUser) -> AlertQuerySet:
-        """The alerts that `user` may know of. Every queryset shown to a person starts here."""
-        return self if can(user, Permission.VIEW) else self.none()
+M = TypeVar("M", bound=models.Model)
 
+
+def _about(user: User | AnonymousUser, permission: Permission) -> Q:
+    """What is about a guest, or else a host, to which `user` may do this. What is about neither is for those who may
+    everywhere."""
+    if can_everywhere(user, permission):
+        return Q()
+    if not can(user, permission):
+        return Q(pk__in=[])
+    guests = subjects.reached(Subject.GUEST, user, permission)
+    hosts = subjects.reached(Subject.HOST, user, permission)
+    return Q(domain__in=guests.values("pk")) | Q(domain=None, host__in=hosts.values("name"))
+
+
+def _places(*, host: str, guest: UUID | None) -> list[Place]:
+    """A guest that is not there any more has none: its host may have another one's alerts."""
+    return list((About(guest=guest) if guest else About(host)).places())
+
+
+class AboutQuerySet(PlacedQuerySet[M]):
+    """Rows that name a host, or a guest, or neither."""
+
+    def open_to(self, user: User | AnonymousUser, permission: Permission) -> Self:
+        return self.filter(_about(user, permission))
+
+
+class AlertQuerySet(AboutQuerySet["Alert"]):
     def firing(self) -> AlertQuerySet:
         return self.filter(resolved_at=None)
 
@@ -79,10 +106,18 @@ class Alert(models.Model):
     def __str__(self) -> str:
         return self.summary
 
+    def places(self) -> list[Place]:
+        """Where grants reach it: those of its guest or host."""
+        return _places(host=self.host, guest=self.domain)
+
     @property
     def tone(self) -> str:
         """A class of static/css/components.css."""
         return "bad" if self.severity == self.Severity.CRITICAL else "warn"
+
+
+class SilenceQuerySet(AboutQuerySet["Silence"]):
+    """Silences of guests and hosts."""
 
 
 class Silence(models.Model):
@@ -98,11 +133,17 @@ class Silence(models.Model):
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     created_by_name = models.CharField(max_length=150)
 
+    objects = SilenceQuerySet.as_manager()
+
     class Meta:
         ordering = ["ends_at"]
 
     def __str__(self) -> str:
         return self.words
+
+    def places(self) -> list[Place]:
+        """Where grants reach it: those of its guest or host."""
+        return _places(host=self.host, guest=self.domain)
 
     @property
     def words(self) -> str:

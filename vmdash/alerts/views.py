@@ -15,8 +15,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
 from vmdash.access.audit import record
-from vmdash.access.guards import SignedInRequest, allow
-from vmdash.access.roles import Permission, can
+from vmdash.access.guards import SignedInRequest, allow, allow_everywhere, check
+from vmdash.access.roles import Permission, can_everywhere
 from vmdash.alerts import intake, services
 from vmdash.alerts.forms import AcknowledgeForm, ReceiverForm, SilenceForm
 from vmdash.alerts.models import Alert, Receiver, Silence
@@ -84,18 +84,20 @@ def silence(request: SignedInRequest, pk: int) -> HttpResponse:
 @require_POST
 @allow(Permission.ALERTS)
 def end_silence(request: SignedInRequest, pk: int) -> HttpResponse:
-    services.end_silence(silence=get_object_or_404(Silence, pk=pk), user=request.user)
+    found = get_object_or_404(Silence.objects.visible_to(request.user), pk=pk)
+    check(request, Permission.ALERTS, found)
+    services.end_silence(silence=found, user=request.user)
     return redirect("alerts")
 
 
 @require_safe
-@allow(Permission.MANAGE_ALERTS)
+@allow_everywhere(Permission.MANAGE_ALERTS)
 def receivers(request: SignedInRequest) -> HttpResponse:
     return _show_receivers(request, ReceiverForm())
 
 
 @require_POST
-@allow(Permission.MANAGE_ALERTS)
+@allow_everywhere(Permission.MANAGE_ALERTS)
 def add_receiver(request: SignedInRequest) -> HttpResponse:
     form = ReceiverForm(request.POST)
     if not form.is_valid():
@@ -110,7 +112,7 @@ def add_receiver(request: SignedInRequest) -> HttpResponse:
 
 
 @require_POST
-@allow(Permission.MANAGE_ALERTS)
+@allow_everywhere(Permission.MANAGE_ALERTS)
 def try_receiver(request: SignedInRequest, pk: int) -> HttpResponse:
     receiver = get_object_or_404(Receiver, pk=pk)
     services.try_receiver(receiver=receiver, user=request.user)
@@ -119,7 +121,7 @@ def try_receiver(request: SignedInRequest, pk: int) -> HttpResponse:
 
 
 @require_POST
-@allow(Permission.MANAGE_ALERTS)
+@allow_everywhere(Permission.MANAGE_ALERTS)
 def remove_receiver(request: SignedInRequest, pk: int) -> HttpResponse:
     receiver = get_object_or_404(Receiver, pk=pk)
     receiver.delete()
@@ -132,8 +134,7 @@ def _show(request: SignedInRequest, status: int = 200) -> HttpResponse:
     context = {
         "page": alert_page(request.user),
         "silence_form": SilenceForm(),
-        "may_act": can(request.user, Permission.ALERTS),
-        "may_manage": can(request.user, Permission.MANAGE_ALERTS),
+        "may_manage": can_everywhere(request.user, Permission.MANAGE_ALERTS),
     }
     return render(request, "alerts/alerts.html", context, status=status)
 
@@ -147,4 +148,6 @@ def _show_receivers(request: SignedInRequest, form: ReceiverForm, status: int = 
 
 
 def _alert(request: SignedInRequest, pk: int) -> Alert:
-    return get_object_or_404(Alert.objects.visible_to(request.user), pk=pk)
+    alert = get_object_or_404(Alert.objects.visible_to(request.user), pk=pk)
+    check(request, Permission.ALERTS, alert)
+    return alert

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Exists, OuterRef, Q, Value, When
+from django.db.models.functions import Cast, Replace
 
-from vmdash.access.roles import Permission, can
+from vmdash.access import subjects
+from vmdash.access.roles import Permission, can, can_everywhere
+from vmdash.access.subjects import About, Subject
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -17,12 +20,33 @@ if TYPE_CHECKING:
     from vmdash.access.models import User
 
 
+TARGET_GUEST = Case(
+    When(target_kind="domain", then=Cast(Replace("target_id", Value("-"), Value("")), models.UUIDField())),
+    output_field=models.UUIDField(),
+)
+"""The guest that a job is about, as a UUID that the database compares by an index."""
+
+
+def _about(user: User | AnonymousUser, permission: Permission) -> Q:
+    """Jobs whose target `user` may do this to: a guest wherever it is now; everything else, and guests that are not
+    there, by the host. Needs `target_guest`."""
+    if can_everywhere(user, permission):
+        return Q()
+    if not can(user, permission):
+        return Q(pk__in=[])
+    guests = subjects.reached(Subject.GUEST, user, permission)
+    hosts = subjects.reached(Subject.HOST, user, permission)
+    is_known = Q(Exists(subjects.all_of(Subject.GUEST).filter(pk=OuterRef("target_guest"))))
+    return Q(target_guest__in=guests.values("pk")) | (Q(host_name__in=hosts.values("name")) & ~is_known)
+
+
 class JobQuerySet(models.QuerySet["Job"]):
     def visible_to(self, user: User | AnonymousUser) -> JobQuerySet:
-        """One's own jobs; everybody's for those who may see them."""
-        if can(user, Permission.VIEW_ALL_JOBS):
+        """One's own jobs about what one may see; everybody's about that of which one may see the jobs."""
+        if can_everywhere(user, Permission.VIEW_ALL_JOBS):
             return self
-        return self.filter(requested_by_id=user.pk) if can(user, Permission.VIEW) else self.none()
+        everybodys, seen = _about(user, Permission.VIEW_ALL_JOBS), _about(user, Permission.VIEW)
+        return self.alias(target_guest=TARGET_GUEST).filter(everybodys | Q(seen, requested_by_id=user.pk))
 
     def unfinished(self) -> JobQuerySet:
         return self.filter(state__in=Job.UNFINISHED)
@@ -119,6 +143,12 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return self.label
+
+    @property
+    def about(self) -> About:
+        """What rights to the job follow from: its guest, or else the host that it happens on."""
+        guest = self.target_id if self.target_kind == "domain" else None
+        return About(self.host_name, guest)
 
     @property
     def is_cancelling(self) -> bool:

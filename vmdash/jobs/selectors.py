@@ -13,6 +13,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from vmdash import formats
+from vmdash.access.roles import Permission, can_everywhere
 from vmdash.jobs.models import Job, JobQuerySet
 from vmdash.jobs.services import is_cancellable, may_cancel, may_retry
 
@@ -118,9 +119,24 @@ def job_row(job: Job, user: User, children: Iterable[Job] = ()) -> JobRow:
     )
 
 
+def leave_out_hidden(jobs: Iterable[Job], user: User) -> None:
+    """Forget what jobs are parts or repetitions of where this person may not see that. Not to be saved afterwards."""
+    if can_everywhere(user, Permission.VIEW_ALL_JOBS):
+        return
+    jobs = list(jobs)
+    others = {pk for job in jobs for pk in (job.parent_id, job.retry_of_id) if pk}
+    seen = set(Job.objects.visible_to(user).filter(pk__in=others).values_list("pk", flat=True)) if others else set()
+    for job in jobs:
+        if job.parent_id not in seen:
+            job.parent = None
+        if job.retry_of_id not in seen:
+            job.retry_of = None
+
+
 def job_rows(jobs: Iterable[Job], user: User, *, folded: bool) -> list[JobRow]:
     """Rows in the same order; `folded`: each with the jobs that it is made of, for one more query."""
     found = list(jobs)
+    leave_out_hidden(found, user)
     children: dict[UUID | None, list[Job]] = defaultdict(list)
     if folded:
         for child in Job.objects.visible_to(user).filter(parent__in=found).order_by("created_at"):

@@ -105,8 +105,10 @@ def in_the_way(target: Target) -> Job | None:
 
 
 def may_cancel(job: Job, user: User) -> bool:
-    """One's own jobs may be cancelled, and everybody's by those who operate the fleet."""
-    return can(user, Permission.OPERATE) or (job.requested_by_id == user.pk and can(user, Permission.VIEW))
+    """One's own jobs may be cancelled, and everybody's by those who operate what they are about."""
+    return can(user, Permission.OPERATE, job.about) or (
+        job.requested_by_id == user.pk and can(user, Permission.VIEW, job.about)
+    )
 
 
 def is_cancellable(job: Job) -> bool:

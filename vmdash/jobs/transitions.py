@@ -11,6 +11,7 @@ import redis
 from django.db import transaction
 from django.utils import timezone
 
+from vmdash.access.audit import record
 from vmdash.formats import milliseconds
 from vmdash.jobs import places, registry
 from vmdash.jobs.enqueue import enqueue
@@ -32,6 +33,7 @@ def take(job: Job, needs: Sequence[Need] = ()) -> bool:
             _wait(job, why_not)
             return False
         if _change(job, [State.QUEUED], State.RUNNING, started_at=timezone.now(), waiting_for=""):
+            _record(job, "job.begin", job.label)
             return True
         transaction.set_rollback(True)
         return False
@@ -97,7 +99,24 @@ def _finish(job: Job, before: tuple[Job.State, ...] | list[Job.State], after: Jo
         ended = _change(job, before, after, finished_at=timezone.now(), phase="", waiting_for="", **fields)
         if ended and places.release(job):
             transaction.on_commit(call_waiting)
+        if ended and (job.started_at or after != State.CANCELLED):  # otherwise the trail has it that it was cancelled
+            why = f": {job.error}" if job.error else ""
+            failed = after in (State.FAILED, State.RECONCILED)
+            _record(job, "job.end", f"{job.label}: {job.state_words}{why}", failed=failed)
     return ended
+
+
+def _record(job: Job, action: str, detail: str, *, failed: bool = False) -> None:
+    """In the audit trail, in the name of who asked for it."""
+    record(
+        user=job.requested_by,
+        action=action,
+        target_kind=job.target_kind,
+        target_id=job.target_id,
+        target_name=job.target_name,
+        failed=failed,
+        detail=detail,
+    )
 
 
 def call_waiting() -> None:
@@ -139,7 +158,21 @@ def publish(job: Job) -> None:
 def publish_line(line: JobLine) -> None:
     """Send a line of the job's log to the same people."""
     at = milliseconds(line.at)
-    _send(line.job, {"type": "job_line", "job": str(line.job_id), "line": line.pk, "at": at, "text": line.text})
+    job = line.job
+    _send(
+        job,
+        {
+            "type": "job_line",
+            "job": str(job.pk),
+            "target_kind": job.target_kind,
+            "target_id": job.target_id,
+            "host": job.host_name,
+            "requested_by": job.requested_by_name,
+            "line": line.pk,
+            "at": at,
+            "text": line.text,
+        },
+    )
 
 
 def _send(job: Job, what: JobChanged | JobLogged) -> None:

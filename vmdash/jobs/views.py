@@ -12,12 +12,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from vmdash.access.guards import SignedInRequest, allow
-from vmdash.access.roles import Permission, can
+from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.exceptions import Conflict, NotPermitted, VmdashError
 from vmdash.jobs import services
 from vmdash.jobs.forms import JobFilter
 from vmdash.jobs.models import Job
-from vmdash.jobs.selectors import job_row, job_rows, jobs_for
+from vmdash.jobs.selectors import job_row, job_rows, jobs_for, leave_out_hidden
 from vmdash.jobs.selectors import tray as tray_of
 
 PAGE_SIZE = 50
@@ -35,7 +35,8 @@ def jobs(request: SignedInRequest) -> HttpResponse:
         "form": form,
         "page": page,
         "rows": job_rows(page, request.user, folded=not filtered),
-        "sees_all": can(request.user, Permission.VIEW_ALL_JOBS),
+        "sees_others": can(request.user, Permission.VIEW_ALL_JOBS),
+        "sees_all": can_everywhere(request.user, Permission.VIEW_ALL_JOBS),
         "filtered": filtered,
     }
     return render(request, "jobs/list.html", context, status=200 if form.is_valid() else 400)
@@ -47,6 +48,7 @@ def job(request: SignedInRequest, pk: UUID) -> HttpResponse:
     """One job: what it does or did, its log, its error, its parts, and the virsh command that does the same."""
     visible = Job.objects.visible_to(request.user)
     found = get_object_or_404(visible.select_related("parent", "retry_of"), pk=pk)
+    leave_out_hidden([found], request.user)
     context = {
         "row": job_row(found, request.user),
         "lines": found.lines.all(),

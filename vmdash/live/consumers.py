@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Collection, Coroutine, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import AnonymousUser
 from redis import RedisError
 
 from vmdash.access.reach import reach_of
-from vmdash.access.roles import Permission, can
+from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.exceptions import NotPermitted, VmdashError
 from vmdash.live.following import Following, newest_ticks
 from vmdash.live.hub import Delivery, hub
@@ -22,6 +24,7 @@ from vmdash.live.outbox import Outbox
 from vmdash.live.people import people
 from vmdash.live.publish import encode
 from vmdash.live.redis import client, watched_key
+from vmdash.live.sight import NOTHING, screens_of
 from vmdash.live.topics import group_of, guest_of, parse_watch
 
 if TYPE_CHECKING:
@@ -45,6 +48,7 @@ MOST_REFUSALS = 20
 """After so many messages that make no sense the connection is closed."""
 
 _newest_ticks = sync_to_async(newest_ticks, thread_sensitive=False)
+_screens_of = database_sync_to_async(screens_of)
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
@@ -53,6 +57,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
     Two tasks run beside the dispatching of messages: one sends what waits in the outbox, so that a
     slow browser holds up nothing else; one looks every second whether the person may still be here.
     """
+
+    _sights = NOTHING
+    """Of what they hear."""
+    _rights = 0
+    """How often they have changed."""
 
     channel_layer_alias = ""  # the hub has the channel, for all pages
 
@@ -90,31 +99,39 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return
         try:
             topics = parse_watch(text_data or "")
-            await self._follow(lambda: Following.of(topics, self._person))
+            await self._follow(lambda: topics)
         except VmdashError as error:
             self._refusals += 1
             self._outbox.put(encode({"type": "error", "message": str(error)}))
             if self._refusals > MOST_REFUSALS:
                 await self._end(ABUSE)
 
-    async def _follow(self, choose: Callable[[], Following]) -> None:
-        """Join and leave groups so that exactly what `choose` says is followed.
+    async def _follow(self, choose: Callable[[], Collection[str]]) -> None:
+        """Join and leave groups so that exactly the topics are followed that `choose` says.
 
         It is asked when its turn has come, so that it knows of every change of rights until then.
         """
         async with self._change:
-            wanted = choose()
+            topics = choose()
+            wanted = Following.of(topics, self._person, self._sights, await self._screens(topics))
             before, self._following = self._following, wanted
             groups, groups_before = set(wanted.groups.values()), set(before.groups.values())
             await hub().change(self, join=groups - groups_before, leave=groups_before - groups)
         added = wanted.groups.keys() - before.groups.keys()
         await self._want_pictures(added)
-        for text in await _newest_ticks(added):
+        for text in await _newest_ticks(added, wanted):
             self._outbox.put(text)
+
+    async def _screens(self, topics: Iterable[str]) -> Collection[str]:
+        """Of the guests among these topics, those whose screen they may see."""
+        uuids = _guests_of(topics)
+        if not uuids or can_everywhere(self._person, Permission.CONSOLE):
+            return uuids
+        return await _screens_of(self._person, uuids) if can(self._person, Permission.CONSOLE) else ()
 
     async def _want_pictures(self, topics: Iterable[str]) -> None:
         """Let the collector take pictures of the guests that are looked at."""
-        uuids = [uuid for topic in topics if (uuid := guest_of(topic))]
+        uuids = _guests_of(topics)
         if uuids:
             await sync_to_async(_mark_watched, thread_sensitive=False)(uuids)
 
@@ -124,8 +141,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
     async def _deliver(self) -> None:
         while True:
             texts = await self._outbox.take()
+            rights = self._rights
             if not await self._still_permitted(OLDEST_ANSWER_S):
                 return
+            if rights != self._rights:
+                continue  # they were meant for somebody with other rights; the page is told to load anew
             await self.send(text_data=f"[{','.join(texts)}]")
 
     async def _keep_up(self) -> None:
@@ -137,6 +157,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             if seconds % HELLO_EVERY_S == 0:
                 self._hello()
             if seconds % WATCHED_EVERY_S == 0:
+                await self._drop_hidden_screens()
                 await self._want_pictures(self._following.groups)
 
     async def _still_permitted(self, oldest_s: float) -> bool:
@@ -146,16 +167,19 @@ class LiveConsumer(AsyncWebsocketConsumer):
             if self._ended or time.monotonic() - self._checked_at < oldest_s:
                 return not self._ended
             asked_at = time.monotonic()
-            person = await people().ask(self.scope["session"].session_key)
+            person, sights = await people().ask(self.scope["session"].session_key)
             if not can(person, Permission.VIEW):
                 await self._end(NOT_PERMITTED if person.is_authenticated else SIGNED_OUT)
                 return False
-            rights_have_changed = self._following.groups and reach_of(self._person) != reach_of(person)
-            self._person = person
+            have_changed = reach_of(self._person) != reach_of(person) or self._sights != sights
+            rights_have_changed = self._following.groups and have_changed
+            self._person, self._sights = person, sights
+            self._rights += bool(rights_have_changed)
+            self._following = replace(self._following, sights=sights)
             self._checked_at = asked_at
         if rights_have_changed:
             self._outbox.start_over()
-            await self._follow(self._still_allowed)
+            await self._follow_what_is_allowed()
         return True
 
     async def _end(self, code: int) -> None:
@@ -163,10 +187,27 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self._ended = True
             await self.close(code)
 
-    def _still_allowed(self) -> Following:
+    async def _follow_what_is_allowed(self) -> None:
         """What remains of what is followed, and the groups behind it, now that they may do other things."""
-        topics = [topic for topic in self._following.groups if _allowed(topic, self._person)]
-        return Following.of(topics, self._person)
+        screens = await self._screens(self._following.groups)
+
+        def allowed() -> list[str]:
+            return [
+                topic
+                for topic in self._following.groups
+                if _allowed(topic, self._person) and ((uuid := guest_of(topic)) is None or uuid in screens)
+            ]
+
+        try:
+            await self._follow(allowed)
+        except NotPermitted:  # it went while that was asked
+            await self._follow(lambda: [topic for topic in self._following.groups if not guest_of(topic)])
+
+    async def _drop_hidden_screens(self) -> None:
+        """A guest may have moved to where they may not look at it."""
+        topics = self._following.groups
+        if not _guests_of(topics) <= set(await self._screens(topics)):
+            await self._follow_what_is_allowed()
 
     async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
         """Run a task to its end; when it fails, say so and close, and the browser comes back."""
@@ -187,7 +228,11 @@ def _allowed(topic: str, person: User | AnonymousUser) -> bool:
     return True
 
 
-def _mark_watched(uuids: list[str]) -> None:
+def _guests_of(topics: Iterable[str]) -> set[str]:
+    return {uuid for topic in topics if (uuid := guest_of(topic))}
+
+
+def _mark_watched(uuids: Collection[str]) -> None:
     try:
         with client().pipeline(transaction=False) as pipeline:
             for uuid in uuids:

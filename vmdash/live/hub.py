@@ -16,6 +16,7 @@ from typing import Any, Protocol, cast
 import orjson
 from channels.layers import BaseChannelLayer, get_channel_layer
 
+from vmdash.live.groups import ALL_JOBS
 from vmdash.live.loops import one_per_loop
 from vmdash.live.messages import Tick
 
@@ -33,11 +34,19 @@ class Delivery:
         self.calm = calm
         """It can wait for a moment: figures that come again."""
 
+    @property
+    def is_for_all_jobs(self) -> bool:
+        """It comes from the group of everybody's jobs."""
+        return self.group == ALL_JOBS
+
     @cached_property
+    def message(self) -> dict[str, Any]:
+        return cast(dict[str, Any], orjson.loads(self.text))
+
+    @property
     def tick(self) -> Tick | None:
         """The tick that it is; None if it is something else."""
-        message = orjson.loads(self.text)
-        return message if message["type"] == "tick" else None
+        return cast(Tick, self.message) if self.message["type"] == "tick" else None
 
 
 class Follower(Protocol):

@@ -231,6 +231,10 @@ class JobLogged(TypedDict):
 
     type: Literal["job_line"]
     job: str
+    target_kind: str
+    target_id: str
+    host: str
+    requested_by: str
     line: int
     """Grows from line to line."""
     at: int

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 
 from channels.db import database_sync_to_async
 from django.contrib.auth.models import AnonymousUser
@@ -10,22 +11,33 @@ from django.contrib.auth.models import AnonymousUser
 from vmdash.access.models import User
 from vmdash.access.sessions import people_of
 from vmdash.live.loops import one_per_loop
+from vmdash.live.sight import NOTHING, Sights, sights_of
 
-_people_of = database_sync_to_async(people_of)
+Present = tuple[User | AnonymousUser, Sights]
+"""Who it is, and of what they hear."""
+
+
+def _present(keys: Collection[str]) -> dict[str, Present]:
+    found = people_of(keys)
+    sights = sights_of(found)
+    return {key: (person, sights[key]) for key, person in found.items()}
+
+
+_ask_database = database_sync_to_async(_present)
 
 
 class People:
     """Asks the database for all that are waited for, one question at a time."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, list[asyncio.Future[User | AnonymousUser]]] = {}
+        self._waiting: dict[str, list[asyncio.Future[Present]]] = {}
         self._asking: asyncio.Task[None] | None = None
 
-    async def ask(self, session_key: str | None) -> User | AnonymousUser:
+    async def ask(self, session_key: str | None) -> Present:
         """The person that this session belongs to, not before now. Raises what the database raises."""
         if not session_key:
-            return AnonymousUser()
-        answer: asyncio.Future[User | AnonymousUser] = asyncio.get_running_loop().create_future()
+            return AnonymousUser(), NOTHING
+        answer: asyncio.Future[Present] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(session_key, []).append(answer)
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask())
@@ -40,10 +52,10 @@ class People:
         finally:
             self._asking = None
 
-    async def _answer(self, waiting: dict[str, list[asyncio.Future[User | AnonymousUser]]]) -> None:
+    async def _answer(self, waiting: dict[str, list[asyncio.Future[Present]]]) -> None:
         answers = [(key, answer) for key, answers in waiting.items() for answer in answers]
         try:
-            people = await _people_of(list(waiting))
+            people = await _ask_database(list(waiting))
         except Exception as error:
             for _, answer in answers:
                 if not answer.done():
@@ -51,7 +63,7 @@ class People:
             return
         for key, answer in answers:
             if not answer.done():
-                answer.set_result(people.get(key) or AnonymousUser())
+                answer.set_result(people.get(key) or (AnonymousUser(), NOTHING))
 
 
 people = one_per_loop(People)

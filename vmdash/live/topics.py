@@ -59,7 +59,7 @@ def group_of(topic: str, user: User | AnonymousUser) -> str:
     """
     if topic == "fleet":
         return groups.FLEET
-    if topic == "jobs":
+    if topic == "jobs":  # who may see some people's hears of these alone (`Following`)
         return groups.ALL_JOBS if can(user, Permission.VIEW_ALL_JOBS) else groups.jobs_of(user.pk or 0)
     if topic == "pulses":
         return groups.PULSES

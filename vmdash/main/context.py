@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from domains.models import Domain
 from hosts.models import Host
+from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.alerts.models import Alert
 from vmdash.jobs.models import Job
 
@@ -76,8 +77,10 @@ def shell(request: HttpRequest) -> dict[str, object]:
                 place("Hosts", "h", "host", "hosts"),
                 place("Storage", "s", "storage", "storage"),
                 place("Jobs", "j", "job", "jobs"),
+                *([place("Desk", "d", "desk", "desk")] if can(user, Permission.POWER) else []),
                 place("Alerts", "a", "warning", "alerts"),
                 place("Capacity", "c", "capacity", "capacity"),
+                *([place("Audit", "u", "audit", "audit")] if can_everywhere(user, Permission.AUDIT) else []),
             ],
             sites=_sites(request, hosts.exclude(site=None)),
             job_ids=job_ids,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from contextlib import suppress
 
 from django.utils import timezone
 
 from domains.capacity import history, mail
 from domains.snapshots.schedules import ticking
+from vmdash.access.trail import chain, syslog
 from vmdash.alerts import intake, notifying
 from vmdash.alerts import services as alerts
 from vmdash.celery import app
 from vmdash.exceptions import Unavailable
 from vmdash.main import cleanup, gauges
+
+log = logging.getLogger(__name__)
 
 
 @app.task(name="vmdash.main.tasks.clean_up", expires=3600)
@@ -47,3 +51,13 @@ def tend_alerts() -> None:
     intake.resolve_overdue()
     alerts.forget_ended_silences()
     notifying.send_due()
+
+
+@app.task(name="vmdash.main.tasks.tend_audit", expires=10)
+def tend_audit() -> None:
+    """Chain what an accident left unchained, and send what is new to syslog."""
+    chain.seal()
+    try:
+        syslog.send_new()
+    except OSError as error:
+        log.warning("The audit trail cannot be sent to syslog, and will be later: %s", error)

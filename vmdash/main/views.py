@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 from hosts.models import Host
 from hosts.timeline import fleet_charts, fleet_events
 from vmdash.access.guards import SignedInRequest, allow
-from vmdash.access.roles import Permission, can
+from vmdash.access.roles import Permission, can_everywhere
 from vmdash.exceptions import InvalidInput
 from vmdash.main.fleet import fleet as fleet_of
 from vmdash.main.moments import Slider, slider_of
@@ -31,12 +31,12 @@ def fleet(request: SignedInRequest) -> HttpResponse:
     window = chosen_window(request.GET)
     address = reverse("fleet-charts", args=["json"]).removesuffix(".json")
     context = {
-        "panel": Panel(address, window, fleet_charts(hosts, window, all_of_them=not site), site),
+        "panel": Panel(address, window, fleet_charts(hosts, window, all_of_them=_is_whole(request, site)), site),
         "fleet": fleet_of(request.user, site=site),
         "slider": slider,
         "site": site,
         "site_query": f'site:"{site}"',
-        "may_add_hosts": can(request.user, Permission.MANAGE_HOSTS),
+        "may_add_hosts": can_everywhere(request.user, Permission.MANAGE_HOSTS),
     }
     return render(request, "main/fleet.html", context)
 
@@ -50,7 +50,7 @@ def fleet_chart_data(request: SignedInRequest, form: Form) -> HttpResponse:
         request.GET,
         form,
         site or "fleet",
-        lambda window: fleet_charts(hosts, window, all_of_them=not site),
+        lambda window: fleet_charts(hosts, window, all_of_them=_is_whole(request, site)),
         lambda window: fleet_events(hosts, request.user, window),
     )
 
@@ -63,6 +63,11 @@ def _site(request: SignedInRequest) -> tuple[str, list[Host]]:
     if site and not found:
         raise Http404(f"There is no site {site[:60]!r}.")
     return site, found
+
+
+def _is_whole(request: SignedInRequest, site: str) -> bool:
+    """Whether it is about every host that there is: then none needs to be named."""
+    return not site and can_everywhere(request.user, Permission.VIEW)
 
 
 def _slider(request: SignedInRequest, site: str) -> Slider:

@@ -56,7 +56,8 @@ class AgentInfo:
     os_name: str
     kernel: str
     timezone: str
-    users: tuple[GuestUser, ...]
+    users: tuple[GuestUser, ...] | None
+    """None where the agent does not tell who is logged in."""
     filesystems: tuple[GuestFilesystem, ...]
     interfaces: tuple[GuestInterface, ...]
 
@@ -69,7 +70,7 @@ def parse_info(told: Mapping[str, Any]) -> AgentInfo:
         os_name=told.get("os.pretty-name", ""),
         kernel=told.get("os.kernel-release", ""),
         timezone=told.get("timezone.name", ""),
-        users=tuple(_user(told, f"user.{n}.") for n in range(told.get("user.count", 0))),
+        users=tuple(_user(told, f"user.{n}.") for n in range(told["user.count"])) if "user.count" in told else None,
         filesystems=tuple(_filesystem(told, f"fs.{n}.") for n in range(told.get("fs.count", 0))),
         interfaces=tuple(_interface(told, f"if.{n}.") for n in range(told.get("if.count", 0))),
     )

@@ -21,7 +21,7 @@ from domains.consoles.gateway.admission import Refused, Visit
 from domains.consoles.gateway.endings import CloseCode, Ending
 from domains.consoles.gateway.relay import Relay, Traffic
 from domains.consoles.gateway.targets import Line
-from vmdash.access import audit
+from vmdash.access import audit, origin
 from vmdash.exceptions import VmdashError
 from vmdash.virt.errors import ResourceBusy
 
@@ -56,6 +56,7 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]  # websockify h
 
     def handle_upgrade(self) -> None:
         """Called by websockify for each request for a WebSocket. It opens once the console is reached."""
+        origin.begin(self.client_address[0], self.headers.get_all("X-Forwarded-For", []))
         try:
             if self.server.is_full:
                 raise Refused("Too many consoles are open. Try again later.", HTTPStatus.SERVICE_UNAVAILABLE)
@@ -84,7 +85,7 @@ class ConsoleHandler(ProxyRequestHandler):  # type: ignore[misc]  # websockify h
             ending = self._carry(self.line, traffic) if isinstance(self.line, Line) else _ending_for(self.line)
         finally:  # also when the gateway is told to stop, or something unforeseen happens
             summary = _summary(self.visit, ending, traffic, time.monotonic() - began)
-            _record(self.visit, "console.disconnect", summary)
+            _record(self.visit, "console.disconnect", summary, failed=not isinstance(self.line, Line))
             self._say_goodbye(ending)
 
     def _carry(self, line: Line, traffic: Traffic) -> Ending:
@@ -184,13 +185,14 @@ def _ending_for(error: Exception) -> Ending:
     return Ending(CloseCode.IN_USE if isinstance(error, ResourceBusy) else CloseCode.UNREACHABLE, str(error))
 
 
-def _record(visit: Visit, action: str, detail: str) -> None:
+def _record(visit: Visit, action: str, detail: str, *, failed: bool = False) -> None:
     audit.record(
         user=visit.user,
         action=action,
         target_kind="domain",
         target_id=visit.domain.pk,
         target_name=visit.domain.name,
+        failed=failed,
         detail=detail,
     )
 

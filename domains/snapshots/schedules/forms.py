@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from django import forms
 
 from domains.models import Domain
 from domains.snapshots.models import SnapshotSchedule
+from hosts.models import Tag
+from vmdash.access.reach import Scope, reach_of
+from vmdash.access.roles import Permission, can, can_everywhere
 
 if TYPE_CHECKING:
     from vmdash.access.models import User
@@ -56,6 +59,9 @@ class ScheduleForm(ModelForm):
     def __init__(self, user: User, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.user = user
+        if not can_everywhere(user, Permission.SNAPSHOT):
+            granted = reach_of(user).ids(Permission.SNAPSHOT, Scope.TAG)
+            cast("forms.ModelChoiceField[Tag]", self.fields["tag"]).queryset = Tag.objects.filter(pk__in=granted)
         if self.instance.pk and self.instance.domain:
             self.initial["guest"] = shortest_name(self.instance.domain)
         for field in self.fields.values():
@@ -89,7 +95,9 @@ class ScheduleForm(ModelForm):
         guests = Domain.objects.visible_to(self.user).select_related("host")
         uuid = _uuid(text)
         named = list(guests.filter(pk=uuid) if uuid else guests.filter(name=text)[:2])
-        if len(named) == 1:
+        if len(named) == 1 and not can(self.user, Permission.SNAPSHOT, named[0]):
+            self.add_error("guest", f"You may not {Permission.SNAPSHOT.label} of this guest.")
+        elif len(named) == 1:
             self.instance.domain = named[0]
         elif named:
             self.add_error("guest", f"There are several guests called {text}. Write the UUID of the one.")

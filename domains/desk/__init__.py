@@ -1,0 +1,1 @@
+"""The page of the help desk: few guests, plain words, large buttons."""

@@ -1,0 +1,118 @@
+"""A site with one of everything, whose names have a word in them that is nowhere else; and another site."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import timedelta
+
+from django.contrib.auth.models import AnonymousUser
+from django.utils import timezone
+
+from hosts.models import Credential, Site
+from storage.models import Image, ImageCopy, Upload
+from tests.factories import (
+    CredentialFactory,
+    DomainFactory,
+    HostFactory,
+    JobFactory,
+    PoolFactory,
+    ScheduleFactory,
+    SnapshotFactory,
+    UserFactory,
+    VolumeFactory,
+)
+from vmdash.access.models import Grant, User
+from vmdash.access.reach import Scope
+from vmdash.access.roles import Role
+from vmdash.alerts.models import Alert, Receiver, Silence
+
+WORD = "geheim"
+"""In the name of everything that is here."""
+
+
+class World:
+    """What the addresses are about is on one host of the site `here`."""
+
+    def __init__(self) -> None:
+        self.here, self.elsewhere = Site.objects.create(name=f"{WORD}-site"), Site.objects.create(name="Lyon")
+        self.host = HostFactory.create(name=f"{WORD}-host", site=self.here)
+        self.guest = DomainFactory.create(name=f"{WORD}-guest", host=self.host, xml="<domain/>")
+        self.pool = PoolFactory.create(name=f"{WORD}-pool", host=self.host)
+        self.volume = VolumeFactory.create(name=f"{WORD}.qcow2", pool=self.pool)
+        self.other_host = HostFactory.create(name="kvm-lyon", site=self.elsewhere)
+        self.other_guest = DomainFactory.create(name="web-lyon", host=self.other_host)
+        self.other_pool = PoolFactory.create(name="pool-lyon", host=self.other_host)
+        self.somebody = UserFactory.create(username=f"{WORD}-person", role=Role.OPERATOR)
+        self.job = JobFactory.create(domain=self.guest, requested_by=self.somebody)
+        self.snapshot = SnapshotFactory.create(domain=self.guest, name=f"{WORD}-snapshot")
+        self.schedule = ScheduleFactory.create(domain=self.guest, name=f"{WORD}-schedule")
+        self.image = Image.objects.create(name=f"{WORD}-image", kind=Image.Kind.DISK, format="qcow2", size_bytes=1)
+        self.copy = ImageCopy.objects.create(image=self.image, pool=self.pool, volume_name=self.volume.name)
+        self.upload = Upload.objects.create(
+            pool=self.pool, volume_name=f"{WORD}-upload", requested_by=self.somebody, size_bytes=1
+        )
+        now = timezone.now()
+        self.alert = Alert.objects.create(
+            fingerprint="1", rule="GuestLosesTime", summary=f"{WORD}-guest waits", host=self.host.name,
+            domain=self.guest.pk, started_at=now, told_at=now, expires_at=now + timedelta(hours=1),
+        )  # fmt: skip
+        self.silence = Silence.objects.create(
+            host=self.host.name, reason=WORD, ends_at=now + timedelta(hours=1), created_by_name=WORD
+        )
+        self.receiver = Receiver.objects.create(name=f"{WORD}-receiver", kind=Receiver.Kind.MAIL, address="a@b.c")
+        self.credential: Credential = CredentialFactory.create(name=f"{WORD}-credential")
+
+    def arguments(self, name: str, wanted: set[str]) -> dict[str, object]:
+        """What the address of that name takes."""
+        known: dict[str, object] = {
+            "uuid": self.guest.pk,
+            "job_id": uuid.uuid4(),
+            "tab": "cpu",
+            "action": "shutdown",
+            "form": "json",
+            "host": self.host.name,
+            "pool": self.pool.name,
+            "name": self._name(name),
+            "pk": self._pk(name),
+        }
+        return {key: known[key] for key in wanted}
+
+    def _name(self, name: str) -> str:
+        if name == "capacity-table":
+            return "hosts"
+        if name.startswith("pool"):
+            return str(self.pool.name)
+        return str(self.volume.name if name.startswith(("volume", "image")) else self.host.name)
+
+    def _pk(self, name: str) -> object:
+        rows = {
+            "snapshot-schedule": self.schedule,
+            "snapshot": self.snapshot,
+            "credential": self.credential,
+            "alert-receiver": self.receiver,
+            "alert": self.alert,
+            "silence": self.silence,
+            "job": self.job,
+            "upload": self.upload,
+            "image-verify": self.copy,
+            "image": self.image,
+        }
+        return next((row.pk for prefix, row in rows.items() if name.startswith(prefix)), None)
+
+    def person(self, name: str) -> User | AnonymousUser:
+        """Somebody who was granted what their name says: `operator here`, `administrator elsewhere`, `expired` …"""
+        if name == "anonymous":
+            return AnonymousUser()
+        person = UserFactory.create(username=name.replace(" ", "-"), role="")
+        past, words = timezone.now() - timedelta(minutes=1), name.split(" and ")
+        for granted in words:
+            match granted.rsplit(" ", 1):
+                case ["expired"]:
+                    Grant.objects.create(person=person, role=Role.ADMINISTRATOR, scope=Scope.EVERYTHING, until=past)
+                case [role, "everywhere"]:
+                    Grant.objects.create(person=person, role=role, scope=Scope.EVERYTHING)
+                case [role, "here"]:
+                    Grant.objects.create(person=person, role=role, scope=Scope.SITE, scope_id=str(self.here.pk))
+                case [role, "elsewhere"]:
+                    Grant.objects.create(person=person, role=role, scope=Scope.SITE, scope_id=str(self.elsewhere.pk))
+        return person
