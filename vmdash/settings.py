@@ -268,6 +268,7 @@ LOCKOUT_FAILURES = env.integer("VMDASH_LOCKOUT_FAILURES", 5, least=1, most=1000)
 LOCKOUT_MINUTES = env.integer("VMDASH_LOCKOUT_MINUTES", 15, least=1, most=10_080)
 AXES_FAILURE_LIMIT = LOCKOUT_FAILURES
 AXES_COOLOFF_TIME = timedelta(minutes=LOCKOUT_MINUTES)
+AXES_CLIENT_IP_CALLABLE = "vmdash.main.signon.adapters.client_address"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
@@ -281,7 +282,9 @@ SECOND_FACTOR_FROM = env.choice(
 MFA_ADAPTER = "vmdash.main.signon.adapters.SecondFactorAdapter"
 MFA_FORMS = {
     "authenticate": "vmdash.main.signon.forms.CodeForm",
+    "reauthenticate": "vmdash.main.signon.forms.ConfirmCodeForm",
     "authenticate_webauthn": "vmdash.main.signon.forms.PasskeyForm",
+    "reauthenticate_webauthn": "vmdash.main.signon.forms.ConfirmPasskeyForm",
     "login_webauthn": "vmdash.main.signon.forms.PasskeyAloneForm",
     "add_webauthn": "vmdash.main.signon.forms.AddPasskeyForm",
 }

@@ -61,7 +61,7 @@ def test_the_app_is_asked_for_after_the_password(viewer: User) -> None:
     assert "Incorrect code" in wrong.content.decode()
     assert not is_in(client)
     refused = AuditEntry.objects.get(action="sign_in.refused")
-    assert (refused.target_name, "code was wrong" in refused.detail) == ("viewer", True)
+    assert (refused.target_name, "wrong code" in refused.detail) == ("viewer", True)
     with time_machine.travel(timezone.now() + timedelta(seconds=60)):
         assert client.post("/sign-in/code/", {"code": code_of(secret)}).headers["Location"] == "/domains/"
         assert is_in(client)

@@ -13,12 +13,21 @@ from allauth.socialaccount.models import SocialLogin
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
+from vmdash.access import origin
 from vmdash.access.audit import record
 from vmdash.access.encryption import cipher
 from vmdash.access.models import User
 from vmdash.access.second_factor import FACTORS, needs_one
 from vmdash.main.refusals import note_refusal
 from vmdash.main.signon.groups import follow_claims
+from vmdash.main.signon.home import home_of
+
+NO_ADDRESS = "::"
+
+
+def client_address(request: HttpRequest) -> str:
+    """The same as in the audit trail: tries are counted by it. Behind a socket file nobody has one."""
+    return origin.current().address or NO_ADDRESS
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -33,18 +42,24 @@ class AccountAdapter(DefaultAccountAdapter):
         """Not for those who have nothing to show again: they come from the provider, and have no second factor yet."""
         return bool(self.get_reauthentication_methods(context.request.user))
 
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        """Asked to show once more that it is them, they gave a wrong password."""
+        note_refusal(name=request.user.get_username(), why="wrong password", user=request.user)
+
     def get_client_ip(self, request: HttpRequest) -> str:
-        """As the server tells it; behind a socket file it tells none."""
-        return request.META.get("REMOTE_ADDR") or "::"
+        return client_address(request)
+
+    def get_login_redirect_url(self, request: HttpRequest) -> str:
+        return home_of(request.user)
 
     def respond_user_inactive(self, request: HttpRequest, user: User) -> HttpResponse:
-        note_refusal(name=user.username, address=self.get_client_ip(request))
+        note_refusal(name=user.username, why="the account is switched off")
         messages.error(request, "This account is switched off. Ask an administrator.")
         return HttpResponseRedirect("/sign-in/")
 
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         """The sign-in is complete, with all its steps."""
-        record(user=user, action="sign_in", detail=f"{_methods(request)} from {self.get_client_ip(request)}")
+        record(user=user, action="sign_in", detail=_methods(request))
         response: HttpResponse = super().post_login(request, user, **kwargs)
         return response
 
@@ -119,4 +134,4 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
         return user
 
     def on_authentication_error(self, request: HttpRequest, provider: Any, *args: Any, **kwargs: Any) -> None:
-        note_refusal(name=str(provider), address=request.META.get("REMOTE_ADDR", ""))
+        note_refusal(name=str(provider), why="the OpenID provider did not let them in")

@@ -5,30 +5,45 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.core import context
-from allauth.mfa.base.forms import AuthenticateForm
+from allauth.mfa.base.forms import AuthenticateForm, ReauthenticateForm
 from allauth.mfa.models import Authenticator
-from allauth.mfa.webauthn.forms import AddWebAuthnForm, AuthenticateWebAuthnForm, LoginWebAuthnForm
+from allauth.mfa.webauthn.forms import (
+    AddWebAuthnForm,
+    AuthenticateWebAuthnForm,
+    LoginWebAuthnForm,
+    ReauthenticateWebAuthnForm,
+)
 from django.core.exceptions import ValidationError
 
+from vmdash.access.models import User
 from vmdash.main.refusals import note_refusal
 
 ODD = (ValidationError, ValueError, TypeError, KeyError, AttributeError)
 """What comes of an answer that no browser gives."""
 
 
-def _note(name: str, why: str) -> None:
-    note_refusal(name=name, address=f"{context.request.META.get('REMOTE_ADDR', '')} ({why})")
+def _note(user: User | None, why: str) -> None:
+    signed_in = context.request.user
+    note_refusal(
+        name=user.username if user else "", why=why, user=signed_in if isinstance(signed_in, User) else None
+    )
 
 
-class CodeForm(AuthenticateForm):
-    """A code of the authenticator app, or a recovery code."""
-
+class _Code:
     def clean_code(self) -> str:
         try:
-            return super().clean_code()
-        except ValidationError:
-            _note(self.user.username, "the code was wrong")
+            return super().clean_code()  # type: ignore[misc]
+        except ValidationError as error:
+            _note(self.user, "wrong code" if error.code == "incorrect_code" else "too many codes")  # type: ignore[attr-defined]
             raise
+
+
+class CodeForm(_Code, AuthenticateForm):
+    """A code of the authenticator app, or a recovery code."""
+
+
+class ConfirmCodeForm(_Code, ReauthenticateForm):
+    """The same, from somebody who is signed in."""
 
 
 class PasskeyForm(AuthenticateWebAuthnForm):
@@ -38,12 +53,16 @@ class PasskeyForm(AuthenticateWebAuthnForm):
         try:
             return super().clean_credential()
         except ODD as error:
-            _note(self.user.username if self.user else "", "the passkey did not fit")
+            _note(self.user, "the passkey did not fit")
             raise ValidationError("This passkey does not fit. Try again, or sign in otherwise.") from error
 
 
 class PasskeyAloneForm(PasskeyForm, LoginWebAuthnForm):
     """A passkey in place of the password."""
+
+
+class ConfirmPasskeyForm(PasskeyForm, ReauthenticateWebAuthnForm):
+    """A passkey from somebody who is signed in."""
 
 
 class AddPasskeyForm(AddWebAuthnForm):

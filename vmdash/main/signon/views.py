@@ -27,10 +27,11 @@ from django.views.decorators.http import require_POST, require_safe
 from requests import RequestException
 
 from vmdash.access.audit import record
-from vmdash.access.guards import SignedInRequest
+from vmdash.access.guards import SignedInRequest, for_oneself
 from vmdash.access.second_factor import needs_one
 from vmdash.main.refusals import note_refusal
 from vmdash.main.signon.devices import device
+from vmdash.main.signon.home import home_of, wish
 
 log = logging.getLogger(__name__)
 
@@ -48,10 +49,17 @@ class SignIn(LoginView):
         return perform_password_login(self.request, {"username": user.username}, login)
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
-        note_refusal(name=str(form.data.get("username", "")), address=self.request.META.get("REMOTE_ADDR", ""))
         locked = getattr(self.request, "axes_locked_out", False)
+        why = "locked out after too many wrong passwords" if locked else "wrong name or password"
+        note_refusal(name=str(form.data.get("username", "")), why=why)
         context = self.get_context_data(form=form, locked_minutes=settings.LOCKOUT_MINUTES if locked else 0)
         return self.render_to_response(context, status=429 if locked else 200)
+
+    def get_redirect_url(self) -> str:
+        return wish(super().get_redirect_url())
+
+    def get_default_redirect_url(self) -> str:
+        return home_of(self.request.user)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(provider=settings.OIDC_NAME if settings.OIDC_ISSUER else "", **kwargs)
@@ -98,6 +106,13 @@ class ChangePassword(PasswordChangeView):
         response: HttpResponse = super().form_valid(form)
         return response
 
+    def form_invalid(self, form: Any) -> HttpResponse:
+        if "oldpassword" in form.errors:
+            user = self.request.user
+            note_refusal(name=user.get_username(), why="wrong password, for a new one", user=user)
+        response: HttpResponse = super().form_invalid(form)
+        return response
+
 
 class RemovePasskey(RemoveWebAuthnView):
     def form_valid(self, form: Any) -> HttpResponse:
@@ -109,6 +124,7 @@ class RemovePasskey(RemoveWebAuthnView):
 
 
 @require_safe
+@for_oneself
 def account(request: SignedInRequest) -> HttpResponse:
     """Of whoever looks at it, and of nobody else."""
     factors = Authenticator.objects.filter(user=request.user)
@@ -128,6 +144,7 @@ def account(request: SignedInRequest) -> HttpResponse:
 
 
 @require_POST
+@for_oneself
 def end_session(request: SignedInRequest) -> HttpResponse:
     """One of one's own (`session`: its number), or with `others` all but this."""
     mine = UserSession.objects.filter(user=request.user).exclude(session_key=request.session.session_key)
