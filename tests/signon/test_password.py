@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from ipaddress import ip_network
 
 import time_machine
 from django.contrib.auth import get_user
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
 from tests.factories import PASSWORD
 from vmdash.access.models import AuditEntry, User
@@ -31,6 +33,33 @@ def test_too_many_wrong_passwords_lock_the_name_out_from_there_alone(anonymous_c
     assert get_user(anonymous_client).is_anonymous
     assert sign_in(Client(), "viewer", PASSWORD, "192.0.2.2") == 302
     assert AuditEntry.objects.filter(action="sign_in.refused", target_name="viewer").count() == 6
+
+
+def test_behind_a_proxy_tries_are_counted_by_the_address_that_it_names(
+    settings: Settings, anonymous_client: Client, viewer: User
+) -> None:
+    settings.TRUSTED_PROXIES = [ip_network("10.0.0.5")]
+
+    def try_from(address: str, password: str, proxy: str = "10.0.0.5") -> int:
+        fields = {"username": "viewer", "password": password}
+        headers = {"X-Forwarded-For": address}
+        return Client().post("/sign-in/", fields, REMOTE_ADDR=proxy, headers=headers).status_code
+
+    for _ in range(5):
+        try_from("198.51.100.1", "guess")
+    assert try_from("198.51.100.1", PASSWORD) == 429
+    assert try_from("198.51.100.2", PASSWORD) == 302
+    for number in range(5):
+        try_from(f"198.51.100.{number}", "guess", proxy="192.0.2.7")  # no proxy of ours: the header is made up
+    assert try_from("198.51.100.9", PASSWORD, proxy="192.0.2.7") == 429
+    locked = AuditEntry.objects.filter(detail__startswith="locked out")
+    assert {entry.address for entry in locked} == {"198.51.100.1", "192.0.2.7"}
+
+
+def test_behind_a_socket_file_wrong_passwords_are_counted_by_name(anonymous_client: Client, viewer: User) -> None:
+    for _ in range(5):
+        sign_in(anonymous_client, "viewer", "guess", address="")
+    assert sign_in(anonymous_client, "viewer", PASSWORD, address="") == 429
 
 
 def test_being_locked_out_ends_by_itself(anonymous_client: Client, viewer: User) -> None:
@@ -66,6 +95,7 @@ def test_a_new_password_ends_the_other_sessions(viewer: User) -> None:
     new = "another long sentence"
     page = here.post("/account/password/", {"oldpassword": "guess", "password1": new, "password2": new})
     assert page.status_code == 200
+    assert AuditEntry.objects.get(action="confirm.refused").user == viewer
     here.post("/account/password/", {"oldpassword": PASSWORD, "password1": new, "password2": new})
     viewer.refresh_from_db()
     assert viewer.check_password(new)

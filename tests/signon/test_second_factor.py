@@ -75,6 +75,15 @@ def test_the_secret_is_stored_encrypted(viewer: User) -> None:
     assert not any(code in stored for code in codes)
 
 
+def test_who_is_asked_once_more_and_answers_wrongly_is_written_down(viewer: User) -> None:
+    client = sign_in(viewer)
+    set_up(client)
+    client.post("/account/confirm/", {"password": "guess"})
+    assert "Incorrect code" in client.post("/account/confirm/code/", {"code": "000000"}).content.decode()
+    noted = AuditEntry.objects.filter(action="confirm.refused", user=viewer, refused=True).order_by("pk")
+    assert [entry.detail for entry in noted] == ["wrong password", "wrong code"]
+
+
 def test_codes_cannot_be_guessed_without_end(viewer: User) -> None:
     secret, _ = set_up(sign_in(viewer))
     client = sign_in(viewer)
@@ -83,6 +92,7 @@ def test_codes_cannot_be_guessed_without_end(viewer: User) -> None:
     with time_machine.travel(timezone.now() + timedelta(seconds=60)):
         client.post("/sign-in/code/", {"code": code_of(secret)})
         assert not is_in(client)
+    assert AuditEntry.objects.filter(action="sign_in.refused")[0].detail == "too many codes"
 
 
 def test_a_recovery_code_lets_in_once(viewer: User) -> None:

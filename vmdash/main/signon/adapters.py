@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.utils import get_next_redirect_url
 from allauth.core import context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
@@ -20,7 +21,7 @@ from vmdash.access.models import User
 from vmdash.access.second_factor import FACTORS, needs_one
 from vmdash.main.refusals import note_refusal
 from vmdash.main.signon.groups import follow_claims
-from vmdash.main.signon.home import home_of
+from vmdash.main.signon.home import home_of, wish
 
 NO_ADDRESS = "::"
 
@@ -44,7 +45,8 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
         """Asked to show once more that it is them, they gave a wrong password."""
-        note_refusal(name=request.user.get_username(), why="wrong password", user=request.user)
+        if isinstance(request.user, User):
+            note_refusal(name=request.user.username, why="wrong password", user=request.user)
 
     def get_client_ip(self, request: HttpRequest) -> str:
         return client_address(request)
@@ -60,7 +62,10 @@ class AccountAdapter(DefaultAccountAdapter):
     def post_login(self, request: HttpRequest, user: User, **kwargs: Any) -> HttpResponse:
         """The sign-in is complete, with all its steps."""
         record(user=user, action="sign_in", detail=_methods(request))
-        response: HttpResponse = super().post_login(request, user, **kwargs)
+        asked_for = kwargs.pop("redirect_url", None) or get_next_redirect_url(request) or ""
+        response: HttpResponse = super().post_login(
+            request, user, redirect_url=wish(asked_for) or home_of(user), **kwargs
+        )
         return response
 
     def add_message(self, request: HttpRequest, level: int, *args: Any, **kwargs: Any) -> None:

@@ -24,9 +24,7 @@ ODD = (ValidationError, ValueError, TypeError, KeyError, AttributeError)
 
 def _note(user: User | None, why: str) -> None:
     signed_in = context.request.user
-    note_refusal(
-        name=user.username if user else "", why=why, user=signed_in if isinstance(signed_in, User) else None
-    )
+    note_refusal(name=user.username if user else "", why=why, user=signed_in if isinstance(signed_in, User) else None)
 
 
 class _Code:

@@ -30,6 +30,7 @@ from vmdash.access.audit import record
 from vmdash.access.guards import SignedInRequest, for_oneself
 from vmdash.access.second_factor import needs_one
 from vmdash.main.refusals import note_refusal
+from vmdash.main.signon.adapters import NO_ADDRESS
 from vmdash.main.signon.devices import device
 from vmdash.main.signon.home import home_of, wish
 
@@ -55,7 +56,7 @@ class SignIn(LoginView):
         context = self.get_context_data(form=form, locked_minutes=settings.LOCKOUT_MINUTES if locked else 0)
         return self.render_to_response(context, status=429 if locked else 200)
 
-    def get_redirect_url(self) -> str:
+    def get_redirect_url(self) -> str:  # type: ignore[override]  # the stubs have it as in another version
         return wish(super().get_redirect_url())
 
     def get_default_redirect_url(self) -> str:
@@ -138,7 +139,10 @@ def account(request: SignedInRequest) -> HttpResponse:
         "passkeys": [factor for factor in factors if factor.type == Authenticator.Type.WEBAUTHN],
         "codes_left": len(codes.wrap().get_unused_codes()) if codes else None,
         "needs_one": needs_one(request.user),
-        "sessions": [(session, device(session.user_agent), session.is_current()) for session in kept],
+        "sessions": [
+            (session, device(session.user_agent), "—" if session.ip == NO_ADDRESS else session.ip, session.is_current())
+            for session in kept
+        ],
     }
     return render(request, "main/signon/account.html", context)
 
