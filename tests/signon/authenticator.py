@@ -1,4 +1,5 @@
-"""A device with passkeys, as the Web Authentication standard has it, for tests without a browser."""
+"""What people have in their hands: an authenticator app, and a device with passkeys as the Web Authentication standard
+has it, for tests without a browser."""
 
 from __future__ import annotations
 
@@ -10,12 +11,18 @@ import re
 import secrets
 from typing import Any
 
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from fido2 import cbor
 from fido2.cose import ES256
 
 PRESENT, VERIFIED, HAS_KEY = 0x01, 0x04, 0x40
+
+
+def code_of(secret: str) -> str:
+    """What the app shows at this moment."""
+    return str(format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time())))))
 
 
 def options_in(page: str) -> dict[str, Any]:

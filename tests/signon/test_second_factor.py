@@ -9,22 +9,17 @@ from datetime import timedelta
 import pytest
 import time_machine
 from allauth.mfa.models import Authenticator
-from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
 from tests.factories import PASSWORD
+from tests.signon.authenticator import code_of
 from vmdash.access.models import AuditEntry, Grant, User
 from vmdash.access.sessions import people_of
 
 pytestmark = pytest.mark.django_db
-
-
-def code_of(secret: str) -> str:
-    """What the app shows at this moment."""
-    return str(format_hotp_value(hotp_value(secret, next(iter(yield_hotp_counters_from_time())))))
 
 
 def sign_in(user: User) -> Client:

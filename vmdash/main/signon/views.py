@@ -95,7 +95,7 @@ class ChangePassword(PasswordChangeView):
 
     def get_form(self, form_class: Any = None) -> Any:
         form = super().get_form(form_class)
-        labels = {"oldpassword": "The password until now", "password1": "New password", "password2": "Once more"}
+        labels = {"oldpassword": "Current password", "password1": "New password", "password2": "Once more"}
         for name, label in labels.items():
             form.fields[name].label = label
             form.fields[name].widget.attrs.pop("placeholder", None)
