@@ -1,4 +1,4 @@
-"""Whether a page can be used by everybody: by the success criteria of WCAG 2.2 AA, as axe-core finds it, and on a phone."""
+"""Whether everybody can use a page: WCAG 2.2 AA, as far as axe-core finds what breaks it, and the width of a phone."""
 
 from __future__ import annotations
 

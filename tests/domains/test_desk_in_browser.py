@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from domains.models import Domain, DomainState
 from domains.rows import guest_row
