@@ -62,7 +62,7 @@ def sign_in(page: Page, product: Product) -> Callable[[str], Page]:
         page.goto(f"{product.url}/")
         page.get_by_label("Name").fill(name)
         page.get_by_label("Password").fill(product.accounts[name])
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         page.wait_for_url(f"{product.url}/desk/" if name == "helpdesk" else f"{product.url}/")
         return page
 
