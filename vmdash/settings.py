@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import SplitResult, quote
@@ -254,6 +255,26 @@ AUTHENTICATION_BACKENDS = [
     "axes.backends.AxesStandaloneBackend",  # turns away who is locked out
     "allauth.account.auth_backends.AuthenticationBackend",
 ]
+LDAP_URL = env.url(
+    "VMDASH_LDAP_URL",
+    "ldaps://HOST, or ldap://HOST for StartTLS",
+    lambda url: url.scheme in {"ldap", "ldaps"} and url.hostname,
+)
+"""The company's directory; empty: there is none. Without TLS only on this machine."""
+LDAP_PEOPLE = env.text("VMDASH_LDAP_PEOPLE", "")
+LDAP_NAME = env.text("VMDASH_LDAP_NAME", "uid")
+LDAP_GROUPS = env.text("VMDASH_LDAP_GROUPS", "")
+LDAP_BIND_DN = env.text("VMDASH_LDAP_BIND_DN", "")
+LDAP_BIND_PASSWORD = env.text("VMDASH_LDAP_BIND_PASSWORD", "")
+LDAP_CA = env.text("VMDASH_LDAP_CA", "/etc/ssl/certs/ca-certificates.crt")
+if LDAP_URL:
+    if not LDAP_PEOPLE:
+        raise ImproperlyConfigured("VMDASH_LDAP_URL needs VMDASH_LDAP_PEOPLE, such as ou=people,dc=example,dc=org.")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", LDAP_NAME):
+        raise ImproperlyConfigured(f"VMDASH_LDAP_NAME is {LDAP_NAME!r}. Write an attribute, such as uid.")
+    if not Path(LDAP_CA).is_file():
+        raise ImproperlyConfigured(f"VMDASH_LDAP_CA names {LDAP_CA!r}, which is no file. Write one with certificates.")
+    AUTHENTICATION_BACKENDS.append("vmdash.main.signon.directory.Directory")
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 """How often a code was tried, and which was used: known to every web process."""
 ACCOUNT_ADAPTER = "vmdash.main.signon.adapters.AccountAdapter"
@@ -268,7 +289,8 @@ LOCKOUT_FAILURES = env.integer("VMDASH_LOCKOUT_FAILURES", 5, least=1, most=1000)
 LOCKOUT_MINUTES = env.integer("VMDASH_LOCKOUT_MINUTES", 15, least=1, most=10_080)
 AXES_FAILURE_LIMIT = LOCKOUT_FAILURES
 AXES_COOLOFF_TIME = timedelta(minutes=LOCKOUT_MINUTES)
-AXES_CLIENT_IP_CALLABLE = "vmdash.main.signon.adapters.client_address"
+AXES_CLIENT_IP_CALLABLE = "vmdash.main.signon.counted.client_address"
+AXES_USERNAME_CALLABLE = "vmdash.main.signon.counted.counted_name"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False

@@ -46,6 +46,8 @@ def start(directory: Path, *command: str, **variables: str) -> subprocess.Comple
         ("VMDASH_PUBLIC_URL", "fleet.example", "https://NAME"),
         ("VMDASH_OIDC_ISSUER", "http://login.example.org", "https://NAME"),
         ("VMDASH_OIDC_ISSUER", "https://login.example.org", "VMDASH_OIDC_CLIENT_ID"),
+        ("VMDASH_LDAP_URL", "http://ldap.example.org", "ldaps://HOST"),
+        ("VMDASH_LDAP_URL", "ldaps://ldap.example.org", "VMDASH_LDAP_PEOPLE"),
         ("VMDASH_SECOND_FACTOR_FROM", "boss", "Write one of"),
         ("VMDASH_TIME_ZONE", "Mars/Olympus", "Europe/Zurich"),
         ("VMDASH_FAST_INTERVALL_S", "3", "Did you mean VMDASH_FAST_INTERVAL_S?"),

@@ -35,6 +35,12 @@ def test_too_many_wrong_passwords_lock_the_name_out_from_there_alone(anonymous_c
     assert AuditEntry.objects.filter(action="sign_in.refused", target_name="viewer").count() == 6
 
 
+def test_other_ways_of_writing_a_name_give_no_more_tries(anonymous_client: Client, viewer: User) -> None:
+    for name in ("viewer", "Viewer", "VIEWER", "viewer ", "vIewer"):
+        sign_in(anonymous_client, name, "guess")
+    assert sign_in(anonymous_client, "vieweR", PASSWORD) == 429
+
+
 def test_behind_a_proxy_tries_are_counted_by_the_address_that_it_names(
     settings: Settings, anonymous_client: Client, viewer: User
 ) -> None:

@@ -14,21 +14,14 @@ from allauth.socialaccount.models import SocialLogin
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 
-from vmdash.access import origin
 from vmdash.access.audit import record
 from vmdash.access.encryption import cipher
 from vmdash.access.models import User
 from vmdash.access.second_factor import FACTORS, needs_one
 from vmdash.main.refusals import note_refusal
+from vmdash.main.signon.counted import client_address
 from vmdash.main.signon.groups import follow_claims
 from vmdash.main.signon.home import home_of, wish
-
-NO_ADDRESS = "::"
-
-
-def client_address(request: HttpRequest) -> str:
-    """The same as in the audit trail: tries are counted by it. Behind a socket file nobody has one."""
-    return origin.current().address or NO_ADDRESS
 
 
 class AccountAdapter(DefaultAccountAdapter):

@@ -1,8 +1,8 @@
-"""Groups as the company's OpenID provider tells of them. Grants are given to groups."""
+"""Groups as the company's OpenID provider or directory tells of them. Grants are given to groups."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -17,8 +17,13 @@ LONGEST = 150
 
 
 def follow_claims(user: User, claims: Mapping[str, Any]) -> None:
-    """The person is in exactly the groups of the claim from now on. No such claim: in none."""
-    names = groups_of(claims)
+    """No claim about groups: they are in none."""
+    follow_groups(user, groups_of(claims))
+
+
+def follow_groups(user: User, told: Iterable[object]) -> None:
+    """The person is in exactly these groups from now on. What can be no name of a group is left out."""
+    names = _names(told)
     with transaction.atomic():
         before = set(user.groups.values_list("name", flat=True))
         if names == before:
@@ -35,15 +40,18 @@ def follow_claims(user: User, claims: Mapping[str, Any]) -> None:
         )
 
 
-def groups_of(claims: Mapping[str, Any]) -> set[str]:
+def groups_of(claims: Mapping[str, Any]) -> list[object]:
     """The names in what the provider said: of the person's own page first, then of the ID token."""
     for part in (claims.get("userinfo"), claims.get("id_token"), claims):
         found = part.get(settings.OIDC_GROUPS_CLAIM) if isinstance(part, Mapping) else None
         if found is not None:
-            items = [found] if isinstance(found, str) else found if isinstance(found, list) else []
-            names = [item.strip() for item in items if isinstance(item, str) and "\0" not in item]
-            return {name for name in names[:MOST] if name and len(name) <= LONGEST}
-    return set()
+            return [found] if isinstance(found, str) else found if isinstance(found, list) else []
+    return []
+
+
+def _names(told: Iterable[object]) -> set[str]:
+    names = [item.strip() for item in told if isinstance(item, str) and "\0" not in item]
+    return {name for name in names[:MOST] if name and len(name) <= LONGEST}
 
 
 def _change(added: set[str], left: set[str]) -> str:

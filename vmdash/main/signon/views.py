@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from http import HTTPStatus
 from typing import Any
 
 from allauth.account.internal.flows.login import perform_password_login
@@ -19,8 +20,8 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
-from django.core.exceptions import BadRequest
-from django.http import HttpRequest, HttpResponse
+from django.core.exceptions import NON_FIELD_ERRORS, BadRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse_lazy
 from django.views.decorators.http import require_POST, require_safe
@@ -30,7 +31,7 @@ from vmdash.access.audit import record
 from vmdash.access.guards import SignedInRequest, for_oneself
 from vmdash.access.second_factor import needs_one
 from vmdash.main.refusals import note_refusal
-from vmdash.main.signon.adapters import NO_ADDRESS
+from vmdash.main.signon.counted import NO_ADDRESS
 from vmdash.main.signon.devices import device
 from vmdash.main.signon.home import home_of, wish
 
@@ -51,10 +52,17 @@ class SignIn(LoginView):
 
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         locked = getattr(self.request, "axes_locked_out", False)
-        why = "locked out after too many wrong passwords" if locked else "wrong name or password"
+        away = form.has_error(NON_FIELD_ERRORS, "directory_away")
+        if locked:
+            why, status = "locked out after too many wrong passwords", HTTPStatus.TOO_MANY_REQUESTS
+        elif away:
+            why, status = "the directory did not answer", HTTPStatus.SERVICE_UNAVAILABLE
+        else:
+            why, status = "wrong name or password", HTTPStatus.OK
         note_refusal(name=str(form.data.get("username", "")), why=why)
-        context = self.get_context_data(form=form, locked_minutes=settings.LOCKOUT_MINUTES if locked else 0)
-        return self.render_to_response(context, status=429 if locked else 200)
+        minutes = settings.LOCKOUT_MINUTES if locked else 0
+        context = self.get_context_data(form=form, locked_minutes=minutes, directory_away=away)
+        return self.render_to_response(context, status=status)
 
     def get_redirect_url(self) -> str:  # type: ignore[override]  # the stubs have it as in another version
         return wish(super().get_redirect_url())
@@ -92,6 +100,13 @@ class ChangePassword(PasswordChangeView):
 
     template_name = "main/signon/password.html"
     success_url = reverse_lazy("account")
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        if not (request.user.is_authenticated and request.user.has_usable_password()):
+            messages.info(request, "Your password is not kept here: change it where you have it from.")
+            return redirect("account")
+        response: HttpResponseBase = super().dispatch(request, *args, **kwargs)
+        return response
 
     def get_form(self, form_class: Any = None) -> Any:
         form = super().get_form(form_class)
