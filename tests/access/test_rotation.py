@@ -5,6 +5,10 @@ from __future__ import annotations
 from io import StringIO
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal import auth as recovery_codes
+from allauth.mfa.totp.internal import auth as totp
+from allauth.mfa.utils import decrypt
 from cryptography.fernet import Fernet, InvalidToken
 from django.apps import apps
 from django.core.management import CommandError, call_command
@@ -63,8 +67,21 @@ def test_every_model_with_a_secret_is_among_them(db: None) -> None:
         for field in model._meta.get_fields()
         if isinstance(field, EncryptedTextField)
     }
-    assert {one.what for one in rotation.rotate()} == known
+    assert {one.what for one in rotation.rotate()} == known | {"Authenticator.data"}
     assert {"Credential.password", "Credential.private_key", "Webhook.secret"} <= known
+
+
+def test_second_factors_get_it_too_and_go_on_working(settings: Settings, operator: User) -> None:
+    totp.TOTP.activate(operator, "JBSWY3DPEHPK3PXP")
+    codes = recovery_codes.RecoveryCodes.activate(operator)
+    before = codes.get_unused_codes()
+    settings.ENCRYPTION_KEYS = [NEW, OLD]
+    assert "Authenticator.data: 2 encrypted anew, 0 had" in rotate()
+    assert "Authenticator.data: 0 encrypted anew, 2 had" in rotate()
+    settings.ENCRYPTION_KEYS = [NEW]
+    kept = {one.type: one for one in Authenticator.objects.filter(user=operator)}
+    assert decrypt(kept["totp"].data["secret"]) == "JBSWY3DPEHPK3PXP"
+    assert recovery_codes.RecoveryCodes(kept["recovery_codes"]).get_unused_codes() == before
 
 
 def test_done_again_it_changes_nothing(settings: Settings) -> None:

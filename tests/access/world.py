@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
@@ -65,6 +66,9 @@ class World:
         self.webhook = Webhook.objects.create(
             owner=self.somebody, name=f"{WORD}-webhook", url="https://chat.example.org/", secret=new_secret()
         )
+        self.passkey = Authenticator.objects.create(
+            user=self.somebody, type=Authenticator.Type.WEBAUTHN, data={"name": f"{WORD}-passkey"}
+        )
         self.credential: Credential = CredentialFactory.create(name=f"{WORD}-credential")
 
     def arguments(self, name: str, wanted: set[str]) -> dict[str, object]:
@@ -102,6 +106,7 @@ class World:
             "upload": self.upload,
             "image-verify": self.copy,
             "image": self.image,
+            "mfa": self.passkey,
         }
         return next((row.pk for prefix, row in rows.items() if name.startswith(prefix)), None)
 

@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from cryptography.fernet import Fernet, InvalidToken
 from django.apps import apps
 from django.conf import settings
+from django.db import transaction
 from django.db.models import Field, Model, TextField, Value
 from django.db.models.functions import Cast
 
 from vmdash.access.encryption import EncryptedTextField, cipher
+
+IN_JSON = {"mfa.Authenticator": "data"}
+"""Fields that have encrypted texts among others: of second factors, the keys and the seeds of codes."""
+_TOKEN = "gAAAA"  # noqa: S105  (how every Fernet token begins: a version and the upper half of a time)
 
 
 @dataclass(slots=True)
@@ -41,25 +47,65 @@ def rotate() -> Iterator[Rotated]:
         for one in model._meta.concrete_fields:
             if isinstance(one, EncryptedTextField):
                 yield _rotate(model, one)
+    for model_name, name in IN_JSON.items():
+        yield _rotate_json(apps.get_model(model_name), name)
 
 
 def _rotate(model: type[Model], secret: Field[object, object]) -> Rotated:
-    result, newest = Rotated(f"{model.__name__}.{secret.name}"), Fernet(settings.ENCRYPTION_KEYS[0])
+    result = Rotated(f"{model.__name__}.{secret.name}")
     rows = model._base_manager.annotate(stored=Cast(secret.name, TextField()))
     for pk, stored in list(rows.exclude(stored=None).exclude(stored="").order_by("pk").values_list("pk", "stored")):
         try:
-            newest.decrypt(stored.encode())
-            result.before += 1
-            continue
-        except InvalidToken:
-            pass
-        try:
-            anew = cipher().rotate(stored.encode()).decode()
+            anew = _anew(stored)
         except InvalidToken:
             result.unreadable.append(str(pk))
             continue
-        if rows.filter(pk=pk, stored=stored).update(**{secret.name: Value(anew, TextField())}):
+        if anew is not None and rows.filter(pk=pk, stored=stored).update(**{secret.name: Value(anew, TextField())}):
             result.anew += 1
         else:
-            result.before += 1  # it was written meanwhile, which is done with the first key
+            result.before += 1  # also what was written meanwhile: that is done with the first key
     return result
+
+
+def _rotate_json(model: type[Model], name: str) -> Rotated:
+    """The tokens in a JSON field, each row while it is locked."""
+    result, rows = Rotated(f"{model.__name__}.{name}"), model._base_manager.all()
+    for pk in list(rows.order_by("pk").values_list("pk", flat=True)):
+        with transaction.atomic():
+            row = rows.select_for_update().filter(pk=pk).first()
+            if row is None:
+                continue
+            held = Rotated(result.what)
+            setattr(row, name, _renewed(getattr(row, name), str(pk), held))
+            if held.anew:
+                row.save(update_fields=[name])
+        result.anew, result.before = result.anew + held.anew, result.before + held.before
+        result.unreadable += held.unreadable
+    return result
+
+
+def _renewed(value: Any, pk: str, counted: Rotated) -> Any:
+    """The same JSON, with its tokens encrypted anew."""
+    if isinstance(value, dict):
+        return {key: _renewed(inner, pk, counted) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_renewed(inner, pk, counted) for inner in value]
+    if not isinstance(value, str) or not value.startswith(_TOKEN):
+        return value
+    try:
+        anew = _anew(value)
+    except InvalidToken:
+        counted.unreadable.append(pk)
+        return value
+    counted.anew += anew is not None
+    counted.before += anew is None
+    return anew or value
+
+
+def _anew(token: str) -> str | None:
+    """What it holds, encrypted with the first key; None if it is already. Raises InvalidToken: no key opens it."""
+    try:
+        Fernet(settings.ENCRYPTION_KEYS[0]).decrypt(token.encode())
+    except InvalidToken:
+        return cipher().rotate(token.encode()).decode()
+    return None
