@@ -7,8 +7,8 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 from playwright.async_api import expect
 
-from tests.axe import violations
-from tests.domains.test_desk_in_browser import PHONE, fits
+from tests.axe import fits, violations
+from tests.domains.test_desk_in_browser import PHONE
 from tests.web import Web, browser_page
 from vmdash.access.models import User
 from vmdash.webhooks import services
