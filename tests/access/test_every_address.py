@@ -22,7 +22,7 @@ from vmdash.jobs.models import Job
 
 pytestmark = pytest.mark.django_db
 
-FOR_ALL = {"sign-in", "sign-out", "alerts-receive"}
+FOR_ALL = {"sign-in", "sign-out", "alerts-receive", "healthz", "readyz"}
 """They have no permission, and say themselves who may come."""
 OWN = {"upload", "upload-state", "upload-ticket"}
 """Seen by those who began it alone."""
