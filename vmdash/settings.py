@@ -252,7 +252,8 @@ CHANNEL_LAYERS = {
 
 # --- files for the browser --------------------------------------------------------------------
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT = Path(env.text("VMDASH_STATIC_DIR", str(DATA_DIR / "static"))).absolute()
+"""Where the files for browsers are gathered; a proxy in front may serve them from there."""
 STATICFILES_DIRS = [
     BASE_DIR / "static",
     ("novnc/core", BASE_DIR / "node_modules/@novnc/novnc/core"),
