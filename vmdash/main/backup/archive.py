@@ -1,8 +1,8 @@
 """The file of a backup: a tar archive, whose first member says what it is and what the others must be.
 
-    manifest.json     `Manifest`
-    database          SQL for psql, or an SQLite database; packed with gzip
-    encryption-keys   only if it was asked for
+manifest.json     `Manifest`
+database          SQL for psql, or an SQLite database; packed with gzip
+encryption-keys   only if it was asked for
 """
 
 from __future__ import annotations

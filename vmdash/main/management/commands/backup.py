@@ -20,7 +20,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", type=Path)
         parser.add_argument(
-            "--with-keys", action="store_true", help="put the encryption keys into it: whoever has FILE has every secret"
+            "--with-keys",
+            action="store_true",
+            help="put the encryption keys into it: whoever has FILE has every secret",
         )
 
     def handle(self, *args: Any, file: Path, with_keys: bool, **options: Any) -> None:
