@@ -92,7 +92,7 @@ class Leases:
 
 def living_collectors(client: redis.Redis) -> int:
     """How many have renewed their leases lately. Raises RedisError."""
-    return int(client.zcount(COLLECTORS_KEY, time.time() * 1000, "+inf"))  # type: ignore[arg-type]  # it takes numbers
+    return int(client.zcount(COLLECTORS_KEY, time.time() * 1000, "+inf"))
 
 
 def surplus(held: Mapping[int, int], share: int) -> list[int]:

@@ -25,4 +25,4 @@ def production(changes: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process with the settings of deploy/vmdash.env, and `changes`."""
     strange = ("VMDASH_", "DATABASE_URL", "REDIS_URL")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(strange)}
-    return kept | settings_of(DEPLOY / "vmdash.env") | changes
+    return {**kept, **settings_of(DEPLOY / "vmdash.env"), **changes}

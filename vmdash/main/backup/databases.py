@@ -73,14 +73,17 @@ def _sqlite() -> sqlite3.Connection:
 
 def _dump_postgresql(target: Path) -> None:
     command, environment = _client("pg_dump", *_PRIVATE_OPTIONS, "--format=plain")
-    errors = target.with_name("errors")
-    with errors.open("w+") as stderr:
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=stderr) as process:
-            assert process.stdout is not None
-            pack(process.stdout, target)
-        if process.returncode:
-            stderr.seek(0)
-            raise Unavailable("pg_dump could not read the database.", detail=stderr.read()[-2000:])
+    plain = target.with_name("plain")
+    with plain.open("w+b") as output:
+        plain.chmod(0o600)
+        done = subprocess.run(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.PIPE, text=True
+        )
+        if done.returncode:
+            raise Unavailable("pg_dump could not read the database.", detail=done.stderr[-2000:])
+        output.seek(0)
+        pack(output, target)
+    plain.unlink()
 
 
 def _load_postgresql(plain: Path) -> None:

@@ -13,8 +13,8 @@ from vmdash.main.backup.making import make
 
 class Command(BaseCommand):
     help = (
-        "Write the database to FILE, while vmdash goes on. The keys of stored secrets are not in it, nor is the history "
-        "(docs/production.md)."
+        "Write the database to FILE, while vmdash goes on. The keys of stored secrets are not in it, nor is the "
+        "history (docs/production.md)."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -35,7 +35,7 @@ class Command(BaseCommand):
             self.stdout.write("It has the encryption keys in it. Keep it as you keep passwords.")
         elif manifest.keys:
             self.stdout.write(
-                f"Its secrets need the key with the fingerprint {' and '.join(manifest.keys)}, which is not in it: keep "
-                "VMDASH_ENCRYPTION_KEYS elsewhere."
+                f"Its secrets need the key with the fingerprint {' and '.join(manifest.keys)}, which is not in it: "
+                "keep VMDASH_ENCRYPTION_KEYS elsewhere."
             )
         self.stdout.write("The history of figures is not in it: see docs/production.md.")
