@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
@@ -60,6 +61,9 @@ class World:
             host=self.host.name, reason=WORD, ends_at=now + timedelta(hours=1), created_by_name=WORD
         )
         self.receiver = Receiver.objects.create(name=f"{WORD}-receiver", kind=Receiver.Kind.MAIL, address="a@b.c")
+        self.passkey = Authenticator.objects.create(
+            user=self.somebody, type=Authenticator.Type.WEBAUTHN, data={"name": f"{WORD}-passkey"}
+        )
         self.credential: Credential = CredentialFactory.create(name=f"{WORD}-credential")
 
     def arguments(self, name: str, wanted: set[str]) -> dict[str, object]:
@@ -96,6 +100,7 @@ class World:
             "upload": self.upload,
             "image-verify": self.copy,
             "image": self.image,
+            "mfa": self.passkey,
         }
         return next((row.pk for prefix, row in rows.items() if name.startswith(prefix)), None)
 
