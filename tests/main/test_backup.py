@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from allauth.mfa.models import Authenticator
 from cryptography.fernet import Fernet
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
@@ -179,6 +180,13 @@ def test_a_secret_that_nothing_reads_is_told_when_there_is_still_time(
     with pytest.raises(CommandError, match=r"Credential\.password"):
         backup(tmp_path / "file")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_key_of_second_factors_is_needed_too(operator: User, tmp_path: Path, settings: Settings) -> None:
+    (key,) = settings.ENCRYPTION_KEYS
+    secret = Fernet(key).encrypt(b"JBSWY3DPEHPK3PXP").decode()
+    Authenticator.objects.create(user=operator, type=Authenticator.Type.TOTP, data={"secret": secret})
+    assert fingerprint(key) in backup(tmp_path / "file")
 
 
 def cut_off(file: Path) -> None:

@@ -7,6 +7,7 @@ from importlib import import_module
 from pathlib import Path
 
 import redis
+from allauth.usersessions.models import UserSession
 from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
@@ -102,6 +103,7 @@ def _settle(file: Path, manifest: Manifest) -> None:
         sessions = import_module(settings.SESSION_ENGINE).SessionStore.get_model_class()
         with transaction.atomic():
             sessions.objects.all().delete()
+            UserSession.objects.all().delete()
             for job in Job.objects.filter(state=Job.State.QUEUED):
                 transitions.fail(job, "vmdash was restored from a backup before it began. Ask for it anew.")
             record(user=None, action="backup.restore", detail=f"{file.name}, made at {manifest.made_at}")
