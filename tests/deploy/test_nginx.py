@@ -12,14 +12,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPSConnection
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 import websockets
-from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.test import Client, override_settings
 
@@ -29,7 +28,6 @@ from tests.factories import DomainFactory
 from tests.polling import poll
 from tests.services import Server, free_port
 from vmdash.access.models import AuditEntry, User
-from vmdash.access.roles import Role
 from vmdash.lab.layout import REPOSITORY
 
 pytestmark = [
@@ -215,43 +213,41 @@ def test_forms_of_our_pages_are_taken_and_those_of_others_are_not(site: Site, ad
         assert post("https://evil.example") == 403
 
 
-async def test_live_updates_go_through(site: Site) -> None:
-    person = await sync_to_async(get_user_model().objects.create_user)("live", role=Role.VIEWER)
-    session = await sync_to_async(_session)(person)
-    async with websockets.connect(
-        f"{site.url.replace('https', 'wss')}/ws/live/",
-        additional_headers={"Cookie": f"sessionid={session}"},
-        origin=websockets.Origin(site.url),
-        ssl=site.trust,
-    ) as socket:
-        (message,) = json.loads(await asyncio.wait_for(socket.recv(), 10))
-        assert message["type"] == "hello"
-    with pytest.raises(websockets.InvalidStatus):
-        async with websockets.connect(
-            f"{site.url.replace('https', 'wss')}/ws/live/",
-            additional_headers={"Cookie": f"sessionid={session}"},
-            origin=websockets.Origin("https://evil.example"),
-            ssl=site.trust,
-        ):
-            pass
+def connected(site: Site, path: str, session: str, *, origin: str = "", **options: Any) -> str:
+    """The first message of a WebSocket that a browser at `PERSON` opens. Raises InvalidStatus when it is refused."""
 
-
-async def test_consoles_are_on_the_same_origin_and_what_is_refused_has_the_address(site: Site) -> None:
-    person = await sync_to_async(get_user_model().objects.create_user)("console", role=Role.OPERATOR)
-    guest = await sync_to_async(DomainFactory.create)()
-    session = await sync_to_async(_session)(person)
-    with pytest.raises(websockets.InvalidStatus) as refused:
+    async def connect() -> str:
         async with websockets.connect(
-            f"{site.url.replace('https', 'wss')}/console/vnc/{guest.pk}",
+            f"{site.url.replace('https', 'wss')}{path}",
             additional_headers={"Cookie": f"sessionid={session}", "X-Forwarded-For": LIAR},
-            origin=websockets.Origin(site.url),
-            subprotocols=[websockets.Subprotocol("ticket.no-such-ticket")],
+            origin=websockets.Origin(origin or site.url),
             ssl=site.trust,
             local_addr=(PERSON, 0),
-        ):
-            pass
+            **options,
+        ) as socket:
+            return str(await asyncio.wait_for(socket.recv(), 10))
+
+    return asyncio.run(connect())
+
+
+def test_live_updates_go_through(site: Site, viewer: User) -> None:
+    (message,) = json.loads(connected(site, "/ws/live/", _session(viewer)))
+    assert message["type"] == "hello"
+    with pytest.raises(websockets.InvalidStatus):
+        connected(site, "/ws/live/", _session(viewer), origin="https://evil.example")
+
+
+def test_consoles_are_on_the_same_origin_and_what_is_refused_has_the_address(site: Site, operator: User) -> None:
+    guest = DomainFactory.create()
+    with pytest.raises(websockets.InvalidStatus) as refused:
+        connected(
+            site,
+            f"/console/vnc/{guest.pk}",
+            _session(operator),
+            subprotocols=[websockets.Subprotocol("ticket.no-such-ticket")],
+        )
     assert refused.value.response.status_code == 403
-    assert (await sync_to_async(entry)("console.connect")).address == PERSON
+    assert entry("console.connect").address == PERSON
 
 
 def test_files_of_any_size_go_to_the_transfer_gateway_and_forms_have_a_limit(site: Site, operator: User) -> None:
