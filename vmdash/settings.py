@@ -372,7 +372,8 @@ CHANNEL_LAYERS = {
 
 # --- files for the browser --------------------------------------------------------------------
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT = Path(env.text("VMDASH_STATIC_DIR", str(DATA_DIR / "static"))).absolute()
+"""Where the files for browsers are gathered; a proxy in front may serve them from there."""
 STATICFILES_DIRS = [
     BASE_DIR / "static",
     ("novnc/core", BASE_DIR / "node_modules/@novnc/novnc/core"),
@@ -408,7 +409,7 @@ SILENCED_SYSTEM_CHECKS = [
     "axes.W002",
 ]  # the sign-in page says itself who is locked out
 SECURE_SSL_REDIRECT = TLS
-SECURE_REDIRECT_EXEMPT = [r"^alerts/receive/"]
+SECURE_REDIRECT_EXEMPT = [r"^alerts/receive/", r"^(healthz|readyz)$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TLS else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -2,12 +2,14 @@
 
 from django.urls import URLPattern, URLResolver, include, path
 
-from vmdash.main import metrics_views, views
+from vmdash.main import metrics_views, probe_views, views
 from vmdash.metrics import converters as converters
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.fleet, name="fleet"),
     path("charts.<chartform:form>", views.fleet_chart_data, name="fleet-charts"),
+    path("healthz", probe_views.alive, name="healthz"),
+    path("readyz", probe_views.ready, name="readyz"),
     path("metrics", metrics_views.health, name="metrics"),
     path("metrics/fleet", metrics_views.fleet, name="metrics-fleet"),
     path("", include("vmdash.main.signon.urls")),

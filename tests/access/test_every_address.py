@@ -25,6 +25,8 @@ pytestmark = pytest.mark.django_db
 
 FOR_ALL = {
     "alerts-receive",
+    "healthz",
+    "readyz",
     "sign-in",
     "sign-out",
     "account_login",
