@@ -22,6 +22,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("alerts/", include("vmdash.alerts.urls")),
     path("audit/", include("vmdash.access.trail.urls")),
     path("jobs/", include("vmdash.jobs.urls")),
+    path("", include("vmdash.api.page_urls")),
+    path("api/v1/", include("vmdash.api.urls")),
     path("storage/", include("storage.volume_urls")),
 ]
 handler400 = "vmdash.main.errors.bad_request"

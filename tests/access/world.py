@@ -25,6 +25,7 @@ from vmdash.access.models import Grant, User
 from vmdash.access.reach import Scope
 from vmdash.access.roles import Role
 from vmdash.alerts.models import Alert, Receiver, Silence
+from vmdash.api.models import Token, TokenScope
 
 WORD = "geheim"
 """In the name of everything that is here."""
@@ -60,6 +61,9 @@ class World:
             host=self.host.name, reason=WORD, ends_at=now + timedelta(hours=1), created_by_name=WORD
         )
         self.receiver = Receiver.objects.create(name=f"{WORD}-receiver", kind=Receiver.Kind.MAIL, address="a@b.c")
+        self.token = Token.objects.create(
+            user=self.somebody, name=f"{WORD}-token", digest=WORD, beginning="vmdash_", scope=TokenScope.READ
+        )
         self.credential: Credential = CredentialFactory.create(name=f"{WORD}-credential")
 
     def arguments(self, name: str, wanted: set[str]) -> dict[str, object]:
@@ -74,6 +78,20 @@ class World:
             "pool": self.pool.name,
             "name": self._name(name),
             "pk": self._pk(name),
+        }
+        return {key: known[key] for key in wanted}
+
+    def operation_arguments(self, name: str, wanted: set[str]) -> dict[str, object]:
+        """What an operation of the API of that name takes."""
+        known: dict[str, object] = {
+            "uuid": self.guest.pk,
+            "job_id": self.job.pk,
+            "host": self.host.name,
+            "pool": self.pool.name,
+            "volume": self.volume.name,
+            "snapshot": self.snapshot.pk,
+            "alert": self.alert.pk,
+            "silence": self.silence.pk,
         }
         return {key: known[key] for key in wanted}
 
@@ -94,6 +112,7 @@ class World:
             "silence": self.silence,
             "job": self.job,
             "upload": self.upload,
+            "token": self.token,
             "image-verify": self.copy,
             "image": self.image,
         }
