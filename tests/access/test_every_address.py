@@ -26,7 +26,7 @@ FOR_ALL = {"sign-in", "sign-out", "alerts-receive"}
 """They have no permission, and say themselves who may come."""
 OWN = {"upload", "upload-state", "upload-ticket", "token-withdraw"}
 """Seen by those who began it alone."""
-JOBS = {"job", "job-cancel", "job-retry", "get_job", "get_job_log", "cancel_job", "retry_job"}
+JOBS = {"job", "job-cancel", "job-retry", "get_job", "get_job_log", "cancel_job", "retry_job", "order_migration"}
 """Other people's are seen by those who have the permission for that."""
 NOT_THINGS = {"form", "tab", "action"}
 """Arguments that name nothing."""

@@ -61,6 +61,9 @@ class World:
             host=self.host.name, reason=WORD, ends_at=now + timedelta(hours=1), created_by_name=WORD
         )
         self.receiver = Receiver.objects.create(name=f"{WORD}-receiver", kind=Receiver.Kind.MAIL, address="a@b.c")
+        self.grant = Grant.objects.create(
+            person=self.somebody, role=Role.VIEWER, scope=Scope.SITE, scope_id=str(self.here.pk)
+        )
         self.token = Token.objects.create(
             user=self.somebody, name=f"{WORD}-token", digest=WORD, beginning="vmdash_", scope=TokenScope.READ
         )
@@ -92,6 +95,7 @@ class World:
             "snapshot": self.snapshot.pk,
             "alert": self.alert.pk,
             "silence": self.silence.pk,
+            "grant": self.grant.pk,
         }
         return {key: known[key] for key in wanted}
 

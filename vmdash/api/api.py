@@ -11,7 +11,7 @@ from vmdash.access.roles import Permission
 from vmdash.api import problems
 from vmdash.api.bearer import Bearer, signed_in
 from vmdash.api.once import PARAMETER
-from vmdash.api.operations import guests, hosts, jobs
+from vmdash.api.operations import alerts, capacity, grants, guests, hosts, jobs, moves, snapshots, storage, volumes
 
 PREFIX = "/api/v1/"
 _ABOUT = """Everything that the pages can do, through the same services and with the same rights.
@@ -58,7 +58,16 @@ problems.teach(api)
 for prefix, router in (
     ("/hosts", hosts.router),
     ("/guests", guests.router),
+    ("/guests", moves.router),
+    ("/guests", snapshots.router),
     ("/jobs", jobs.router),
+    ("/jobs", moves.orders),
+    ("/pools", storage.router),
+    ("/pools", volumes.router),
+    ("/capacity", capacity.router),
+    ("/alerts", alerts.router),
+    ("/silences", alerts.silences),
+    ("/grants", grants.router),
 ):
     api.add_router(prefix, router)
 

@@ -14,6 +14,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, Throttled, ValidationError
 
+from vmdash.api.checked import NotAsItShouldBe
 from vmdash.exceptions import Conflict, InvalidInput, NotFound, NotPermitted, Unavailable, Unsupported, VmdashError
 
 log = logging.getLogger(__name__)
@@ -95,7 +96,8 @@ def of_error(error: VmdashError) -> HttpResponse:
     status = next((status for kind, status in _STATUSES if isinstance(error, kind)), HTTPStatus.SERVICE_UNAVAILABLE)
     # Each app has its own: what they have in common is the name.
     kind = "confirmation-needed" if type(error).__name__ == "ConfirmationNeeded" else _BLANK
-    return problem(status, error.message, kind=kind, hint=error.hint)
+    errors = error.errors if isinstance(error, NotAsItShouldBe) else ()
+    return problem(status, error.message, kind=kind, hint=error.hint, errors=errors)
 
 
 def teach(api: NinjaAPI) -> None:

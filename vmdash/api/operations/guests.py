@@ -22,10 +22,10 @@ from domains.timeline.charts import guest_charts
 from vmdash.access.guards import SignedInRequest, allow, check
 from vmdash.access.roles import Permission, can
 from vmdash.api.charts import Charts, Range, charts_over
+from vmdash.api.checked import checked
 from vmdash.api.once import once
 from vmdash.api.operations.jobs import Job, asked_for
 from vmdash.api.shapes import Input, Line, Paging, Window, moment
-from vmdash.exceptions import InvalidInput
 from vmdash.jobs.selectors import job_row
 from vmdash.live import cache
 from vmdash.live.messages import GuestRow, GuestSample
@@ -202,20 +202,11 @@ def change_guest(request: SignedInRequest, uuid: UUID, wish: GuestChange) -> Gue
     found = find_guest(request, uuid)
     check(request, Permission.OPERATE, found)
     if wish.tags is not None:
-        tags = TagsForm({"tags": " ".join(wish.tags)})
-        if not tags.is_valid():
-            raise InvalidInput(tags.errors.as_text())
-        tagging.set_tags(domain=found, names=tags.cleaned_data["tags"], user=request.user)
+        tags = checked(TagsForm({"tags": " ".join(wish.tags)}))
+        tagging.set_tags(domain=found, names=tags["tags"], user=request.user)
     if wish.owner is not None or wish.note is not None:
-        text = NoteForm(
-            {
-                "owner": found.owner if wish.owner is None else wish.owner,
-                "note": found.note if wish.note is None else wish.note,
-            }
-        )
-        if not text.is_valid():
-            raise InvalidInput(text.errors.as_text())
-        notes.set_note(domain=found, user=request.user, **text.cleaned_data)
+        texts = {name: getattr(wish if getattr(wish, name) is not None else found, name) for name in ("owner", "note")}
+        notes.set_note(domain=found, user=request.user, **checked(NoteForm(texts)))
     return _in_full(request, find_guest(request, uuid))
 
 

@@ -13,6 +13,7 @@ from hosts.timeline import host_charts
 from vmdash.access.guards import SignedInRequest, allow, check
 from vmdash.access.roles import Permission
 from vmdash.api.charts import Charts, Range, charts_over
+from vmdash.api.checked import checked
 from vmdash.api.shapes import Input, Line, Paging, Window, moment
 from vmdash.exceptions import InvalidInput
 
@@ -109,8 +110,7 @@ class Switch(Input):
 def list_hosts(request: SignedInRequest, filters: Query[HostFilters]) -> Window[Host]:
     sites, tags = sites_and_tags(request.user)
     form = HostFilter(filters.dict(exclude={"offset", "limit"}), sites=sites, tags=tags)
-    if not form.is_valid():
-        raise InvalidInput(form.errors.as_text())
+    checked(form)
     rows = host_list(request.user, **form.conditions())
     return Window[Host].out_of([Host.of(row) for row in filters.of(rows)], len(rows), filters)
 

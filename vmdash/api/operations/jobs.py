@@ -8,9 +8,9 @@ from ninja import Field, Query, Router, Schema, Status
 
 from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission
+from vmdash.api.checked import checked
 from vmdash.api.once import once
 from vmdash.api.shapes import Input, Line, Paging, Window
-from vmdash.exceptions import InvalidInput
 from vmdash.jobs import services
 from vmdash.jobs.forms import JobFilter
 from vmdash.jobs.models import Job as Row
@@ -105,8 +105,7 @@ def list_jobs(request: SignedInRequest, filters: Query[JobFilters]) -> Window[Jo
     """Your own jobs and, where you may see them, everybody's; newest first. Without a filter, parts of other jobs are
     left out."""
     form = JobFilter(filters.dict(exclude={"offset", "limit"}))
-    if not form.is_valid():
-        raise InvalidInput(form.errors.as_text())
+    checked(form)
     found = jobs_for(request.user, **form.conditions())
     rows = job_rows(filters.of(found), request.user, folded=False)
     return Window[Job].out_of([Job.of(row) for row in rows], found.count(), filters)
