@@ -77,7 +77,8 @@ class KeptAnswer(models.Model):
     request = models.CharField(max_length=64)
     """The digest of what was asked for."""
     status = models.PositiveSmallIntegerField(default=0)
-    answer = models.JSONField(null=True)
+    answer = models.TextField(default="")
+    """JSON, as it was sent."""
     made_at = models.DateTimeField(auto_now_add=True, db_index=True)
 
     class Meta:

@@ -9,11 +9,11 @@ from datetime import timedelta
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec
 
-import orjson
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
-from ninja import Schema, Status
+from ninja import Status
+from ninja.renderers import JSONRenderer
 
 from vmdash.access.guards import SignedInRequest
 from vmdash.api.models import KeptAnswer
@@ -52,7 +52,7 @@ def once(view: Callable[Concatenate[SignedInRequest, P], Any]) -> Callable[Conca
             if found := _earlier(request, key, asked):
                 return _again(found, asked)
             result = view(request, *args, **kwargs)
-            status, answer = _told(result)
+            status, answer = _told(request, result)
             KeptAnswer.objects.filter(user=request.user, key=key).update(status=status, answer=answer)
         return result
 
@@ -80,9 +80,8 @@ def _earlier(request: SignedInRequest, key: str, asked: str) -> KeptAnswer | Non
 def _again(found: KeptAnswer, asked: str) -> HttpResponse:
     if found.request != asked:
         raise InvalidInput("This Idempotency-Key was used for another request.", hint="Choose a new one.")
-    body = b"" if found.answer is None else orjson.dumps(found.answer)
     return HttpResponse(
-        body, status=found.status, content_type="application/json", headers={"Idempotency-Replayed": "true"}
+        found.answer, status=found.status, content_type="application/json", headers={"Idempotency-Replayed": "true"}
     )
 
 
@@ -90,6 +89,7 @@ def _digest(request: HttpRequest) -> str:
     return hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode() + request.body).hexdigest()
 
 
-def _told(result: Any) -> tuple[int, Any]:
+def _told(request: HttpRequest, result: Any) -> tuple[int, str]:
+    """The status and the text of what is answered."""
     status, value = (result.status_code, result.value) if isinstance(result, Status) else (200, result)
-    return status, value.model_dump(mode="json") if isinstance(value, Schema) else value
+    return status, JSONRenderer().render(request, value, response_status=status)
