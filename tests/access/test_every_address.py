@@ -30,7 +30,7 @@ JOBS = {"job", "job-cancel", "job-retry", "get_job", "get_job_log", "cancel_job"
 """Other people's are seen by those who have the permission for that."""
 NOT_THINGS = {"form", "tab", "action"}
 """Arguments that name nothing."""
-MAY_BE_MISSING = {"console-ticket", "screen", "guest-migrate-start"}
+MAY_BE_MISSING = {"console-ticket", "screen", "guest-migrate-start", "collect_console"}
 """404 even for those who may: there is no such picture or ticket, and no such target."""
 
 PEOPLE = [

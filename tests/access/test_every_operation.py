@@ -55,6 +55,7 @@ def bodies(world: World) -> dict[str, Any]:
         "revert_to_snapshot": {"confirm": world.guest.name},
         "flatten_guest": {},
         "retry_job": {},
+        "open_console": {"kind": "serial"},
         "define_pool": {"host": host, "name": "new", "type": "dir", "fields": {"path": "/srv/new"}},
         "act_on_pool": {"action": "refresh"},
         "create_volume": {"name": "new", "capacity_bytes": 1 << 30},

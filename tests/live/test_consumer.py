@@ -53,8 +53,8 @@ async def test_what_is_asked_for_is_decided_when_its_turn_comes() -> None:
 class Page:
     """A browser's end of the connection."""
 
-    def __init__(self, headers: list[tuple[bytes, bytes]]) -> None:
-        scope = {"type": "websocket", "path": "/ws/live/", "query_string": b"", "headers": headers, "subprotocols": []}
+    def __init__(self, headers: list[tuple[bytes, bytes]], path: str = "/ws/live/") -> None:
+        scope = {"type": "websocket", "path": path, "query_string": b"", "headers": headers, "subprotocols": []}
         self._socket = ApplicationCommunicator(application, scope)
         self._messages: list[dict[str, Any]] = []
 

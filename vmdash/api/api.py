@@ -11,7 +11,19 @@ from vmdash.access.roles import Permission
 from vmdash.api import problems
 from vmdash.api.bearer import Bearer, signed_in
 from vmdash.api.once import PARAMETER
-from vmdash.api.operations import alerts, capacity, grants, guests, hosts, jobs, moves, snapshots, storage, volumes
+from vmdash.api.operations import (
+    alerts,
+    capacity,
+    consoles,
+    grants,
+    guests,
+    hosts,
+    jobs,
+    moves,
+    snapshots,
+    storage,
+    volumes,
+)
 
 PREFIX = "/api/v1/"
 _ABOUT = """Everything that the pages can do, through the same services and with the same rights.
@@ -60,6 +72,7 @@ for prefix, router in (
     ("/guests", guests.router),
     ("/guests", moves.router),
     ("/guests", snapshots.router),
+    ("/guests", consoles.router),
     ("/jobs", jobs.router),
     ("/jobs", moves.orders),
     ("/pools", storage.router),

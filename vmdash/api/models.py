@@ -41,7 +41,7 @@ class Token(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=80)
     digest = models.CharField(max_length=64, unique=True)
-    """SHA-256. It has 256 random bits, so that a slow hash would add nothing."""
+    """As `vmdash.access.bearers.digest_of` has it."""
     beginning = models.CharField(max_length=12)
     """Its first letters, to find out which one it is."""
     scope = models.CharField(max_length=10, choices=TokenScope)

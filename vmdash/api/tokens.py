@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
+from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from vmdash.access import origin
 from vmdash.access.audit import record
+from vmdash.access.bearers import digest_of
 from vmdash.access.models import User
 from vmdash.api.models import Token, TokenScope
 from vmdash.exceptions import Conflict, InvalidInput
@@ -39,7 +40,7 @@ def make(*, user: User, name: str, scope: TokenScope, until: datetime | None) ->
     token = Token(
         user=user,
         name=name,
-        digest=digest(text),
+        digest=digest_of(text),
         beginning=text[: len(PREFIX_OF_TOKENS) + 4],
         scope=scope,
         until=until,
@@ -64,7 +65,7 @@ def withdraw(*, token: Token, user: User) -> None:
 def find(text: str) -> Token | None:
     """The token of that text, with its person, if it counts now. What comes with one that has ended is recorded, once
     an hour."""
-    token = Token.objects.select_related("user").filter(digest=digest(text)).first()
+    token = Token.objects.select_related("user").filter(digest=digest_of(text)).first()
     if token is None:
         return None
     if token.has_ended or not token.user.is_active:
@@ -84,13 +85,19 @@ def note_use(token: Token) -> None:
     """Once a minute is enough."""
     now = timezone.now()
     seldom = Q(last_used_at=None) | Q(last_used_at__lt=now - _USE_WRITTEN_EVERY)
-    address = origin.current().address
+    used: dict[str, datetime | str] = {"last_used_at": now}
+    if address := origin.current().address:
+        used["last_used_from"] = address
     if token.last_used_at is None or token.last_used_at < now - _USE_WRITTEN_EVERY:
-        Token.objects.filter(seldom, pk=token.pk).update(last_used_at=now, last_used_from=address)
+        Token.objects.filter(seldom, pk=token.pk).update(**used)
 
 
-def digest(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="replace")).hexdigest()
+def people_of(digests: Collection[str]) -> dict[str, User]:
+    """The people of those tokens that count now, by digest: for connections that stay."""
+    found = list(Token.objects.current().filter(digest__in=digests).select_related("user"))
+    for token in found:
+        note_use(token)
+    return {token.digest: person_of(token) for token in found}
 
 
 def _record_ended(token: Token) -> None:
