@@ -16,13 +16,26 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from tests.access.world import WORD, World
+from tests.factories import PASSWORD
 from vmdash.access.models import User
 from vmdash.access.roles import ROLE_PERMISSIONS, Permission, Role
 from vmdash.jobs.models import Job
 
 pytestmark = pytest.mark.django_db
 
-FOR_ALL = {"sign-in", "sign-out", "alerts-receive"}
+FOR_ALL = {
+    "alerts-receive",
+    "sign-in",
+    "sign-out",
+    "account_login",
+    "account_logout",
+    "mfa_authenticate",
+    "mfa_login_webauthn",
+    "openid_connect_login",
+    "openid_connect_callback",
+    "socialaccount_login_cancelled",
+    "socialaccount_login_error",
+}
 """They have no permission, and say themselves who may come."""
 OWN = {"upload", "upload-state", "upload-ticket", "token-withdraw"}
 """Seen by those who began it alone."""
@@ -30,8 +43,16 @@ JOBS = {"job", "job-cancel", "job-retry", "get_job", "get_job_log", "cancel_job"
 """Other people's are seen by those who have the permission for that."""
 NOT_THINGS = {"form", "tab", "action"}
 """Arguments that name nothing."""
-MAY_BE_MISSING = {"console-ticket", "screen", "guest-migrate-start", "collect_console"}
-"""404 even for those who may: there is no such picture or ticket, and no such target."""
+MAY_BE_MISSING = {
+    "console-ticket",
+    "screen",
+    "guest-migrate-start",
+    "collect_console",
+    "mfa_deactivate_totp",
+    "mfa_view_recovery_codes",
+    "mfa_download_recovery_codes",
+}
+"""404 even for those who may: there is no such picture or ticket, no such target, and they have no second factor."""
 
 PEOPLE = [
     "anonymous",
@@ -74,10 +95,12 @@ def world() -> World:
 
 
 def test_each_states_its_rule() -> None:
-    stated = {
-        address.name for address in ADDRESSES if isinstance(getattr(address.view, "permission", None), Permission)
-    }
+    stated = {address.name for address in ADDRESSES if _is_stated(address.view)}
     assert {address.name for address in ADDRESSES} - stated == FOR_ALL
+
+
+def _is_stated(view: Any) -> bool:
+    return isinstance(getattr(view, "permission", None), Permission) or getattr(view, "oneself", False)
 
 
 @pytest.mark.parametrize("person", PEOPLE)
@@ -86,6 +109,7 @@ def test_everybody_gets_what_the_rules_say(world: World, person: str) -> None:
     who = world.person(person)
     if isinstance(who, User):
         client.force_login(who)
+        client.post("/account/confirm/", {"password": PASSWORD})  # so that nobody is asked once more
     before = Job.objects.count()
     for address in ADDRESSES:
         if address.name in FOR_ALL:
@@ -138,9 +162,11 @@ def _may(person: str, permission: Permission, *wheres: str) -> bool:
 
 def expected_of(person: str, address: Address) -> str:
     """By the permission that the view states, and what the address is about."""
-    permission: Permission = address.view.permission
     if person == "anonymous":
         return "sign in"
+    if getattr(address.view, "oneself", False):
+        return "404" if "pk" in address.arguments else "let in"
+    permission: Permission = address.view.permission
     if not _may(person, permission, "here", "elsewhere", "everywhere"):
         return "403"
     if getattr(address.view, "everywhere", False):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import AnonymousUser
 from django.utils import timezone
 
@@ -67,6 +68,9 @@ class World:
         self.token = Token.objects.create(
             user=self.somebody, name=f"{WORD}-token", digest=WORD, beginning="vmdash_", scope=TokenScope.READ
         )
+        self.passkey = Authenticator.objects.create(
+            user=self.somebody, type=Authenticator.Type.WEBAUTHN, data={"name": f"{WORD}-passkey"}
+        )
         self.credential: Credential = CredentialFactory.create(name=f"{WORD}-credential")
 
     def arguments(self, name: str, wanted: set[str]) -> dict[str, object]:
@@ -119,6 +123,7 @@ class World:
             "token": self.token,
             "image-verify": self.copy,
             "image": self.image,
+            "mfa": self.passkey,
         }
         return next((row.pk for prefix, row in rows.items() if name.startswith(prefix)), None)
 

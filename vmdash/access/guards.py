@@ -8,7 +8,7 @@ from hmac import compare_digest
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
 from django.conf import settings
-from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.decorators import login_not_required, login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
@@ -74,6 +74,13 @@ def _guarding(
         return guarded
 
     return decorate
+
+
+def for_oneself(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Decorate a view about whoever is signed in, and nobody else: it takes no permission."""
+    guarded = login_required(view)
+    guarded.oneself = True  # type: ignore[attr-defined]  # read by the access test
+    return guarded
 
 
 def allow_scraper(

@@ -73,6 +73,11 @@ class Reach:
         """Whether there is anything that they may do."""
         return bool(self.everywhere or self._held)
 
+    @property
+    def kinds(self) -> set[frozenset[Permission]]:
+        """What they may do to one thing or another."""
+        return {held for held in (self.everywhere, *self._held.values()) if held}
+
     def anywhere(self, permission: Permission) -> bool:
         """Whether there is anything to which they may do it."""
         return permission in self.everywhere or any(permission in held for held in self._held.values())

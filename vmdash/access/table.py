@@ -63,3 +63,8 @@ _held: frozenset[Permission] = frozenset()
 for _role in Role:
     _held |= _ADDED[_role]
     ROLE_PERMISSIONS[_role] = _held
+
+
+def granted_from(role: Role) -> Permission:
+    """A permission that this role and those above it have, and none below."""
+    return min(_ADDED[role])

@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from importlib import import_module
 
+from allauth.usersessions.models import UserSession
+from axes.models import AccessAttempt
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -34,7 +37,9 @@ _AT_ONCE = 500
 def clean_up() -> None:
     """Remove what is too old. Whatever ends it half-way, the next time goes on."""
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+    UserSession.objects.exclude(session_key__in=Session.objects.values("session_key")).delete()
     now = timezone.now()
+    AccessAttempt.objects.filter(attempt_time__lt=now - settings.AXES_COOLOFF_TIME).delete()
     guests = _remove(Domain.objects.filter(gone_at__lt=now - timedelta(days=GONE_GUESTS_DAYS)))
     old = Q(finished_at__lt=now - timedelta(days=settings.JOB_RETENTION_DAYS))
     console = Q(kind=CONSOLE_OPEN.name, finished_at__lt=now - timedelta(days=CONSOLE_JOBS_DAYS))
