@@ -28,10 +28,10 @@ from vmdash.api.operations import (
 PREFIX = "/api/v1/"
 _ABOUT = """Everything that the pages can do, through the same services and with the same rights.
 
-Make a token under *Tokens* (next to your name) and send it: `Authorization: Bearer TOKEN`. What you may not see is not
-found (404), what you may see and not do is refused (403); both count against nothing else than the limit of requests
-per minute (429 with `Retry-After`). What changes something becomes a job: ask for it until it has ended. Answers to
-GET have an `ETag`; send it as `If-None-Match` and get 304 while nothing has changed."""
+Make a token under *My tokens* (on the page of your account) and send it: `Authorization: Bearer TOKEN`. What you may
+not see is not found (404), what you may see and not do is refused (403). What changes something becomes a job: ask for
+it until it has ended. Answers to GET have an `ETag`; send it as `If-None-Match` and get 304 while nothing has changed.
+More requests per minute than are allowed are answered 429, with `Retry-After`."""
 
 
 class Api(NinjaAPI):
