@@ -137,6 +137,10 @@ METRICS_TOKEN = env.text("VMDASH_METRICS_TOKEN", "")
 if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
     raise ImproperlyConfigured("VMDASH_METRICS_TOKEN is short enough to be guessed. Write 16 characters or more.")
 
+# --- API --------------------------------------------------------------------------------------
+API_REQUESTS_PER_MINUTE = env.integer("VMDASH_API_REQUESTS_PER_MINUTE", 600, least=1, most=1_000_000)
+"""So often a token may be used."""
+
 # --- clean-up ---------------------------------------------------------------------------------
 JOB_RETENTION_DAYS = env.integer("VMDASH_JOB_RETENTION_DAYS", 365, least=1, most=36_500)
 """How long jobs that have ended are kept."""
@@ -194,6 +198,7 @@ INSTALLED_APPS = [
     "hosts",
     "storage",
     "domains",
+    "vmdash.api",
     "vmdash.main",
     "channels",
     "csp",
@@ -204,6 +209,7 @@ INSTALLED_APPS = [
     "allauth.socialaccount.providers.openid_connect",
     "allauth.usersessions",
     "axes",
+    "ninja",  # the files of the page about the API
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

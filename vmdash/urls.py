@@ -24,6 +24,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("webhooks/", include("vmdash.main.hooks.urls")),
     path("audit/", include("vmdash.access.trail.urls")),
     path("jobs/", include("vmdash.jobs.urls")),
+    path("", include("vmdash.api.page_urls")),
+    path("api/v1/", include("vmdash.api.urls")),
     path("storage/", include("storage.volume_urls")),
 ]
 handler400 = "vmdash.main.errors.bad_request"

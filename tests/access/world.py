@@ -26,6 +26,7 @@ from vmdash.access.models import Grant, User
 from vmdash.access.reach import Scope
 from vmdash.access.roles import Role
 from vmdash.alerts.models import Alert, Receiver, Silence
+from vmdash.api.models import Token, TokenScope
 from vmdash.webhooks.models import Webhook
 from vmdash.webhooks.services import new_secret
 
@@ -66,6 +67,12 @@ class World:
         self.webhook = Webhook.objects.create(
             owner=self.somebody, name=f"{WORD}-webhook", url="https://chat.example.org/", secret=new_secret()
         )
+        self.grant = Grant.objects.create(
+            person=self.somebody, role=Role.VIEWER, scope=Scope.SITE, scope_id=str(self.here.pk)
+        )
+        self.token = Token.objects.create(
+            user=self.somebody, name=f"{WORD}-token", digest=WORD, beginning="vmdash_", scope=TokenScope.READ
+        )
         self.passkey = Authenticator.objects.create(
             user=self.somebody, type=Authenticator.Type.WEBAUTHN, data={"name": f"{WORD}-passkey"}
         )
@@ -83,6 +90,21 @@ class World:
             "pool": self.pool.name,
             "name": self._name(name),
             "pk": self._pk(name),
+        }
+        return {key: known[key] for key in wanted}
+
+    def operation_arguments(self, name: str, wanted: set[str]) -> dict[str, object]:
+        """What an operation of the API of that name takes."""
+        known: dict[str, object] = {
+            "uuid": self.guest.pk,
+            "job_id": self.job.pk,
+            "host": self.host.name,
+            "pool": self.pool.name,
+            "volume": self.volume.name,
+            "snapshot": self.snapshot.pk,
+            "alert": self.alert.pk,
+            "silence": self.silence.pk,
+            "grant": self.grant.pk,
         }
         return {key: known[key] for key in wanted}
 
@@ -104,6 +126,7 @@ class World:
             "webhook": self.webhook,
             "job": self.job,
             "upload": self.upload,
+            "token": self.token,
             "image-verify": self.copy,
             "image": self.image,
             "mfa": self.passkey,

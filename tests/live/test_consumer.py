@@ -53,9 +53,9 @@ async def test_what_is_asked_for_is_decided_when_its_turn_comes() -> None:
 class Page:
     """A browser's end of the connection."""
 
-    def __init__(self, headers: list[tuple[bytes, bytes]]) -> None:
+    def __init__(self, headers: list[tuple[bytes, bytes]], path: str = "/ws/live/") -> None:
         scope = {
-            "type": "websocket", "path": "/ws/live/", "query_string": b"", "headers": headers, "subprotocols": [],
+            "type": "websocket", "path": path, "query_string": b"", "headers": headers, "subprotocols": [],
             "client": ["192.0.2.9", 1],
         }  # fmt: skip
         self._socket = ApplicationCommunicator(application, scope)

@@ -16,6 +16,7 @@ from django.contrib.auth.models import AnonymousUser
 from redis import RedisError
 
 from vmdash.access import origin
+from vmdash.access.bearers import Key
 from vmdash.access.reach import reach_of
 from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.exceptions import NotPermitted, VmdashError
@@ -174,7 +175,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             if self._ended or time.monotonic() - self._checked_at < oldest_s:
                 return not self._ended
             asked_at = time.monotonic()
-            person, sights = await people().ask(self.scope["session"].session_key)
+            person, sights = await people().ask(self._key())
             if not can(person, Permission.VIEW):
                 await self._end(NOT_PERMITTED if person.is_authenticated else SIGNED_OUT)
                 return False
@@ -188,6 +189,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self._outbox.start_over()
             await self._follow_what_is_allowed()
         return True
+
+    def _key(self) -> Key | None:
+        """By which this person is known: their session or, from a script, their token."""
+        scope: Any = self.scope
+        return scope.get("bearer") or scope["session"].session_key  # type: ignore[no-any-return]
 
     async def _end(self, code: int) -> None:
         if not self._ended:

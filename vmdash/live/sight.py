@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from vmdash.access.reach import Reach, Scope, reach_of
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
     from vmdash.access.models import User
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ _PERMISSIONS = (Permission.VIEW, Permission.VIEW_ALL_JOBS, Permission.CONSOLE)
 """In the order of `Sights`."""
 
 
-def sights_of(people: Mapping[str, User]) -> dict[str, Sights]:
+def sights_of(people: Mapping[K, User]) -> dict[K, Sights]:
     """By the same keys. At most six queries for all those who were granted the same."""
     found: dict[Reach, Sights] = {}
     by_key = {}

@@ -19,6 +19,7 @@ from domains.models import Domain, GuestEvent
 from domains.snapshots.models import ScheduledSnapshot, Snapshot
 from hosts.models import HostEvent
 from vmdash.access.trail import retention
+from vmdash.api import once
 from vmdash.jobs.models import Job
 from vmdash.webhooks.models import Event
 
@@ -55,6 +56,7 @@ def clean_up() -> None:
     of_host = HostEvent.objects.filter(host=OuterRef("host"), at__lt=too_old, at__gt=OuterRef("at"))
     _remove(HostEvent.objects.filter(Exists(of_host), at__lt=too_old))
     _remove(Event.objects.filter(at__lt=now - timedelta(days=WEBHOOK_EVENTS_DAYS)))
+    once.forget_old()
     if settings.AUDIT_RETENTION_DAYS:
         retention.prune(now - timedelta(days=settings.AUDIT_RETENTION_DAYS))
     log.info("Cleaned up: %d guests that were gone, %d old jobs", guests, jobs)
