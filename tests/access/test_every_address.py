@@ -22,12 +22,14 @@ from vmdash.jobs.models import Job
 
 pytestmark = pytest.mark.django_db
 
-FOR_ALL = {"sign-in", "sign-out", "alerts-receive"}
+FOR_ALL = {"sign-in", "sign-out", "new-password", "alerts-receive"}
 """They have no permission, and say themselves who may come."""
 OWN = {"upload", "upload-state", "upload-ticket"}
 """Seen by those who began it alone."""
 JOBS = {"job", "job-cancel", "job-retry"}
 """Other people's are seen by those who have the permission for that."""
+GRANTED = {"person", "group", "grant-end"}
+"""Seen by those who manage people where they were granted something."""
 NOT_THINGS = {"form", "tab", "action"}
 """Arguments that name nothing."""
 MAY_BE_MISSING = {"console-ticket", "screen", "guest-migrate-start"}
@@ -148,6 +150,7 @@ def _expected(person: str, address: Address) -> str:
     if address.name in OWN:
         return "404"
     seen = Permission.VIEW_ALL_JOBS if address.name in JOBS else Permission.VIEW
+    seen = Permission.MANAGE_PEOPLE if address.name in GRANTED else seen
     if not _may(person, seen, "here", "everywhere"):
         return "404"
     return "let in" if _may(person, permission, "here", "everywhere") else "403"

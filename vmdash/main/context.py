@@ -80,6 +80,7 @@ def shell(request: HttpRequest) -> dict[str, object]:
                 *([place("Desk", "d", "desk", "desk")] if can(user, Permission.POWER) else []),
                 place("Alerts", "a", "warning", "alerts"),
                 place("Capacity", "c", "capacity", "capacity"),
+                *([place("People", "p", "person", "people")] if can(user, Permission.MANAGE_PEOPLE) else []),
                 *([place("Audit", "u", "audit", "audit")] if can_everywhere(user, Permission.AUDIT) else []),
             ],
             sites=_sites(request, hosts.exclude(site=None)),
