@@ -65,7 +65,7 @@ def forms_of(client: Client, world: World) -> list[Form]:
         if answer.status_code == 405:
             found.add(Form(page, ()))
         if answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/html") and answer.content:
-            for form in lxml.html.document_fromstring(answer.content.decode()).forms:
+            for form in lxml.html.document_fromstring(answer.content.decode()).xpath("//form"):
                 if form.method == "POST" and form.get("action") != reverse("sign-out"):
                     action = urlsplit(urljoin(page, form.get("action") or page))
                     fields = tuple((name, str(value)) for name, value in form.form_values() if name != TOKEN)
