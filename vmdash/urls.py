@@ -3,6 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path
 
 from vmdash.main import metrics_views, probe_views, views
+from vmdash.main.people.person_views import NewPassword
 from vmdash.metrics import converters as converters
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -23,6 +24,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("alerts/", include("vmdash.alerts.urls")),
     path("webhooks/", include("vmdash.main.hooks.urls")),
     path("audit/", include("vmdash.access.trail.urls")),
+    path("people/", include("vmdash.main.people.urls")),
+    path("new-password/<uidb64>/<token>/", NewPassword.as_view(), name="new-password"),
     path("jobs/", include("vmdash.jobs.urls")),
     path("", include("vmdash.api.page_urls")),
     path("api/v1/", include("vmdash.api.urls")),

@@ -26,6 +26,7 @@ pytestmark = pytest.mark.django_db
 FOR_ALL = {
     "alerts-receive",
     "healthz",
+    "new-password",
     "readyz",
     "sign-in",
     "sign-out",
@@ -39,12 +40,23 @@ FOR_ALL = {
     "socialaccount_login_error",
 }
 """They have no permission, and say themselves who may come."""
-OWN = {"upload", "upload-state", "upload-ticket", "token-withdraw", "webhook-edit", "webhook-test", "webhook-secret", "webhook-on"}
+OWN = {
+    "upload",
+    "upload-state",
+    "upload-ticket",
+    "token-withdraw",
+    "webhook-edit",
+    "webhook-test",
+    "webhook-secret",
+    "webhook-on",
+}
 """Seen by those who began it alone."""
 OVERSEEN = {"webhook", "webhook-off", "webhook-remove"}
 """Seen by those who made it, and by those who manage alerts everywhere."""
 JOBS = {"job", "job-cancel", "job-retry", "get_job", "get_job_log", "cancel_job", "retry_job", "order_migration"}
 """Other people's are seen by those who have the permission for that."""
+GRANTED = {"person", "group", "grant-end"}
+"""Seen by those who manage people where they were granted something."""
 NOT_THINGS = {"form", "tab", "action"}
 """Arguments that name nothing."""
 MAY_BE_MISSING = {
@@ -182,6 +194,7 @@ def expected_of(person: str, address: Address) -> str:
     if address.name in OVERSEEN:
         return "let in" if _may(person, Permission.MANAGE_ALERTS, "everywhere") else "404"
     seen = Permission.VIEW_ALL_JOBS if address.name in JOBS else Permission.VIEW
+    seen = Permission.MANAGE_PEOPLE if address.name in GRANTED else seen
     if not _may(person, seen, "here", "everywhere"):
         return "404"
     return "let in" if _may(person, permission, "here", "everywhere") else "403"

@@ -6,7 +6,7 @@ import uuid
 from datetime import timedelta
 
 from allauth.mfa.models import Authenticator
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.models import AnonymousUser, Group
 from django.utils import timezone
 
 from hosts.models import Credential, Site
@@ -47,6 +47,10 @@ class World:
         self.other_guest = DomainFactory.create(name="web-lyon", host=self.other_host)
         self.other_pool = PoolFactory.create(name="pool-lyon", host=self.other_host)
         self.somebody = UserFactory.create(username=f"{WORD}-person", role=Role.OPERATOR)
+        self.group = Group.objects.create(name=f"{WORD}-group")
+        on_here = {"scope": Scope.SITE, "scope_id": str(self.here.pk), "scope_name": self.here.name}
+        self.grant = Grant.objects.create(person=self.somebody, role=Role.VIEWER, **on_here)
+        Grant.objects.create(group=self.group, role=Role.VIEWER, **on_here)
         self.job = JobFactory.create(domain=self.guest, requested_by=self.somebody)
         self.snapshot = SnapshotFactory.create(domain=self.guest, name=f"{WORD}-snapshot")
         self.schedule = ScheduleFactory.create(domain=self.guest, name=f"{WORD}-schedule")
@@ -90,6 +94,8 @@ class World:
             "pool": self.pool.name,
             "name": self._name(name),
             "pk": self._pk(name),
+            "uidb64": "MQ",
+            "token": "set-password",
         }
         return {key: known[key] for key in wanted}
 
@@ -120,6 +126,9 @@ class World:
             "snapshot-schedule": self.schedule,
             "snapshot": self.snapshot,
             "credential": self.credential,
+            "grant": self.grant,
+            "group": self.group,
+            "person": self.somebody,
             "alert-receiver": self.receiver,
             "alert": self.alert,
             "silence": self.silence,

@@ -42,6 +42,8 @@ def may_end(actor: User, grant: Grant) -> bool:
     role = Role(grant.role)
     if may_give(actor, role, None):
         return True  # also on what is gone
+    if grant.scope == Scope.EVERYTHING:
+        return False
     thing = _find(actor, Scope(grant.scope), grant.scope_id)
     return thing is not None and may_give(actor, role, thing)
 

@@ -81,6 +81,7 @@ def shell(request: HttpRequest) -> dict[str, object]:
                 place("Alerts", "a", "warning", "alerts"),
                 *([place("Webhooks", "w", "webhook", "webhooks")] if can(user, Permission.WEBHOOKS) else []),
                 place("Capacity", "c", "capacity", "capacity"),
+                *([place("People", "p", "person", "people")] if can(user, Permission.MANAGE_PEOPLE) else []),
                 *([place("Audit", "u", "audit", "audit")] if can_everywhere(user, Permission.AUDIT) else []),
             ],
             sites=_sites(request, hosts.exclude(site=None)),
