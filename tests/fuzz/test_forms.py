@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 from urllib.parse import quote, urljoin, urlsplit
 
 import lxml.html
@@ -65,7 +66,8 @@ def forms_of(client: Client, world: World) -> list[Form]:
         if answer.status_code == 405:
             found.add(Form(page, ()))
         if answer.status_code == 200 and answer.headers["Content-Type"].startswith("text/html") and answer.content:
-            for form in lxml.html.document_fromstring(answer.content.decode()).xpath("//form"):
+            document = lxml.html.document_fromstring(answer.content.decode())
+            for form in cast("list[lxml.html.FormElement]", document.xpath("//form")):
                 if form.method == "POST" and form.get("action") != reverse("sign-out"):
                     action = urlsplit(urljoin(page, form.get("action") or page))
                     fields = tuple((name, str(value)) for name, value in form.form_values() if name != TOKEN)

@@ -12,8 +12,8 @@ from playwright.async_api import expect
 
 from domains.models import Domain
 from hosts.models import Site
-from tests.axe import violations
-from tests.domains.test_desk_in_browser import PHONE, fits
+from tests.axe import fits, violations
+from tests.domains.test_desk_in_browser import PHONE
 from tests.factories import DomainFactory, HostFactory, UserFactory
 from tests.web import Web, browser_page
 from vmdash.access.models import AuditEntry, Grant, User

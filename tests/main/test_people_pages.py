@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib.auth.models import Group
-from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
 
@@ -20,6 +20,9 @@ from vmdash.access.models import AuditEntry, Grant, User
 from vmdash.access.reach import Scope
 from vmdash.access.roles import Permission, Role, can
 from vmdash.main.people import views
+
+if TYPE_CHECKING:
+    from django.test.client import _MonkeyPatchedWSGIResponse as Response
 
 pytestmark = pytest.mark.django_db
 
@@ -44,7 +47,7 @@ def lead_client(web1: Domain, client_of: Callable[[User], Client]) -> Client:
     return client_of(person)
 
 
-def text(response: HttpResponse) -> str:
+def text(response: Response) -> str:
     """What a page says, in words."""
     bare = re.sub(r"<[^>]+>", " ", response.content.decode().split('id="main"')[-1])
     return re.sub(r"\s+", " ", bare)
@@ -345,7 +348,7 @@ class TestGroups:
 
 
 class TestWhatCouldTheyDo:
-    def ask(self, client: Client, kind: str, thing: str, person: str = "nora") -> HttpResponse:
+    def ask(self, client: Client, kind: str, thing: str, person: str = "nora") -> Response:
         return client.get("/people/roles/", {"person": person, "kind": kind, "thing": thing})
 
     def test_yes_and_no_and_why(self, administrator_client: Client, nora: User, web1: Domain) -> None:
