@@ -32,7 +32,7 @@ run: setup ## vmdash for real use: your own hosts
 .PHONY: test check
 test: setup-tests ## all tests: those that need no fleet on PostgreSQL and on SQLite, then the rest on SQLite
 	@$(ROOT) env VMDASH_TEST_DATABASE=postgresql $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lab and not browser"
-	@$(ROOT) $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lab and not browser"
+	@$(ROOT) $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lab and not browser and not one_database"
 	@$(ROOT) $(BIN)/python -m pytest -m "lab or browser"
 
 check: setup-tests ## style, types, import rules, migrations, templates, JavaScript

@@ -47,6 +47,7 @@ CHECKS = [
 
 
 @pytest.mark.django_db
+@pytest.mark.one_database
 @pytest.mark.timeout(1800)  # on a busy machine
 @pytest.mark.usefixtures("one_connection", "victoria_metrics")  # so that nothing is away
 def test_every_answer_is_as_the_document_promises(administrator: User, settings: Settings) -> None:

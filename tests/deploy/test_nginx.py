@@ -32,6 +32,7 @@ from vmdash.lab.layout import REPOSITORY
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
+    pytest.mark.one_database,
     pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed"),
 ]
 
