@@ -32,7 +32,7 @@ run: setup ## vmdash for real use: your own hosts
 .PHONY: test check
 test: setup-tests ## all tests: those that need no fleet on PostgreSQL and on SQLite, then the rest on SQLite
 	@$(ROOT) env VMDASH_TEST_DATABASE=postgresql $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lab and not browser"
-	@$(ROOT) $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lab and not browser"
+	@$(ROOT) $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lab and not browser and not one_database"
 	@$(ROOT) $(BIN)/python -m pytest -m "lab or browser"
 
 check: setup-tests ## style, types, import rules, migrations, templates, JavaScript
@@ -47,7 +47,7 @@ check: setup-tests ## style, types, import rules, migrations, templates, JavaScr
 	VMDASH_TLS=yes $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 # --- measuring and showing ------------------------------------------------------------------------
-.PHONY: bench-latency bench-pages bench-faults bench-migration bench-clone bench-collector bench-live screenshots
+.PHONY: bench-latency bench-pages bench-faults bench-migration bench-clone bench-collector bench-live bench-web screenshots
 bench-latency: setup-lab ## time from a change on a host to the browser; short actions beside long jobs
 	@$(ROOT) $(BIN)/python -m bench.latency
 	@$(ROOT) $(BIN)/python -m bench.short_actions
@@ -57,6 +57,9 @@ bench-pages: setup ## server time of the pages with 10,000 guests
 
 bench-live: setup ## figures to 200 browsers, of 10,000 guests
 	@$(BIN)/python -m bench.live
+
+bench-web: setup-tests ## 500 people signed in, 50 of them acting
+	@$(BIN)/python -m bench.web
 
 bench-faults: setup-lab ## the pages while hosts are hung, dead or out of reach
 	@$(ROOT) $(BIN)/python -m bench.faults

@@ -182,7 +182,7 @@ def _measure(web: Web, browsers: Sequence[Browser], window_s: float) -> list[Fig
     context = multiprocessing.get_context("spawn")
     published = context.SimpleQueue()
     stop = context.Event()
-    publisher = context.Process(target=_publish, args=(published, stop), daemon=True)
+    publisher = context.Process(target=publish, args=(published, stop), daemon=True)
     publisher.start()
     try:
         poll(lambda: not published.empty(), 60, "the first tick to be published")
@@ -269,7 +269,7 @@ def _figures(browsers: Sequence[Browser], told: Mapping[int, Sequence[int]], win
 # --- The publisher, a process of its own
 
 
-def _publish(published: Any, stop: Any) -> None:
+def publish(published: Any, stop: Any) -> None:
     """Each host's tick every two seconds, evenly spread, through the collector's publisher. Tells when it is done which
     ticks there were: `{host: [time in Unix milliseconds, …]}`."""
     import django

@@ -35,7 +35,7 @@ def _take_pictures(product: Product) -> None:
         page.goto(product.url)
         page.get_by_label("Name").fill("operator")
         page.get_by_label("Password").fill(product.accounts["operator"])
-        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("button", name="Sign in", exact=True).click()
         page.wait_for_timeout(HISTORY_MS)
         _take(page, "fleet", f"{product.url}/")
         _take(page, "guests", f"{product.url}/domains/")

@@ -20,7 +20,7 @@ from domains.troubles import troubles_of
 from domains.tuning.selectors import TunePart, tune_part
 from vmdash.access.roles import Permission, can
 from vmdash.jobs.models import Job
-from vmdash.jobs.selectors import JobRow, job_row
+from vmdash.jobs.selectors import JobRow, rows_of
 from vmdash.live import cache
 from vmdash.live.messages import GuestRow, GuestSample, Tick
 from vmdash.virt.errors import InvalidDefinition
@@ -96,10 +96,6 @@ class GuestPage:
         return can(self.user, Permission.CONSOLE, self.domain)
 
     @property
-    def sees_host(self) -> bool:
-        return can(self.user, Permission.VIEW, self.domain.host)
-
-    @property
     def may_clone(self) -> bool:
         return can(self.user, Permission.CLONE, self.domain)
 
@@ -169,7 +165,7 @@ class GuestPage:
     def jobs(self) -> list[JobRow]:
         """Newest first."""
         found = Job.objects.visible_to(self.user).filter(target_kind="domain", target_id=str(self.domain.pk))
-        return [job_row(job, self.user) for job in found[:MOST_JOBS]]
+        return rows_of(found[:MOST_JOBS], self.user)
 
 
 def page_of(domain: Domain, user: User) -> GuestPage:

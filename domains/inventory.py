@@ -25,6 +25,8 @@ from vmdash.live import groups
 from vmdash.live.messages import Message
 from vmdash.virt.snapshot import SnapshotFacts
 from vmdash.virt.states import GuestState, GuestStatus
+from vmdash.webhooks import events as webhooks
+from vmdash.webhooks.models import Event, Kind
 
 _Seen = dict[UUID, list[tuple[int, GuestSeen | GuestMissing]]]
 
@@ -199,7 +201,9 @@ def _save(guests: Iterable[_Guest]) -> None:
     for guest, row in rows:
         for event in guest.events:
             event.name, event.host_name = row.name, row.host.name
-    GuestEvent.objects.bulk_create([event for guest, _ in rows for event in guest.events])
+    events = GuestEvent.objects.bulk_create([event for guest, _ in rows for event in guest.events])
+    if events:
+        webhooks.tell(lambda: map(_for_webhooks, events), list(_WEBHOOK_KINDS.values()))
     told = [(row.pk, guest.snapshots) for guest, row in rows if guest.snapshots is not None]
     if told:  # hardly any guest has snapshots, and each takes queries of its own
         had = set(Snapshot.objects.filter(domain__in=[pk for pk, _ in told]).values_list("domain", flat=True))
@@ -217,6 +221,27 @@ def _save(guests: Iterable[_Guest]) -> None:
     lost = [sighting.pk for guest in guests for sighting in guest.lost_sightings if sighting.pk]
     if lost:
         Sighting.objects.filter(pk__in=lost).delete()
+
+
+_WEBHOOK_KINDS = {
+    GuestEvent.Kind.SEEN: Kind.GUEST_SEEN,
+    GuestEvent.Kind.STATE: Kind.GUEST_STATE,
+    GuestEvent.Kind.MOVED: Kind.GUEST_MOVED,
+    GuestEvent.Kind.GONE: Kind.GUEST_GONE,
+}
+
+
+def _for_webhooks(event: GuestEvent) -> Event:
+    data = {
+        "uuid": str(event.uuid),
+        "name": event.name,
+        "host": event.host_name,
+        "state": event.state,
+        "state_reason": event.state_reason,
+        "witnessed": event.witnessed,
+    }
+    kind = _WEBHOOK_KINDS[GuestEvent.Kind(event.kind)]
+    return Event(kind=kind, at=event.at, host=event.host_name, guest=event.uuid, data=data)
 
 
 def _messages(guests: Iterable[_Guest]) -> Iterator[tuple[list[str], Message]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from django.core.paginator import Paginator
 from django.http import HttpResponse, JsonResponse
@@ -67,6 +67,7 @@ def rows(request: SignedInRequest) -> JsonResponse:
     except InvalidInput as error:
         return _problem(error)
     hosts = {line.host.pk: line for line in window.lines}
+    hidden = _hidden(request, hosts)
     return JsonResponse(
         {
             "at": time.time_ns() // 1_000_000,
@@ -74,19 +75,24 @@ def rows(request: SignedInRequest) -> JsonResponse:
             "offset": offset,
             "rows": [line.row for line in window.lines],
             "samples": {line.row["uuid"]: line.sample for line in window.lines if line.sample},
-            "hosts": _connections(request, hosts),
+            "hosts": _connections(hosts, hidden),
+            "hidden_hosts": sorted(hidden),
             "ticks": {pk: _measured(line) for pk, line in hosts.items() if line.tick},
         }
     )
 
 
-def _connections(request: SignedInRequest, hosts: Mapping[int, GuestLine]) -> list[HostChanged]:
-    """Whoever sees a guest knows whether its host answers; why not is told to those who see the host."""
+def _hidden(request: SignedInRequest, hosts: Collection[int]) -> set[int]:
+    """Hosts of guests that are seen, and not seen themselves."""
     if can_everywhere(request.user, Permission.VIEW):
-        return [host_changed(line.host) for line in hosts.values()]
-    seen = set(Host.objects.visible_to(request.user).filter(pk__in=hosts).values_list("pk", flat=True))
+        return set()
+    return set(hosts) - set(Host.objects.visible_to(request.user).filter(pk__in=hosts).values_list("pk", flat=True))
+
+
+def _connections(hosts: Mapping[int, GuestLine], hidden: Collection[int]) -> list[HostChanged]:
+    """Whoever sees a guest knows whether its host answers; why not is told to those who see the host."""
     told = [host_changed(line.host) for line in hosts.values()]
-    return [one if one["host"] in seen else {**one, "reason": ""} for one in told]
+    return [{**one, "reason": ""} if one["host"] in hidden else one for one in told]
 
 
 def _measured(line: GuestLine) -> dict[str, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from vmdash.addresses import nobodys
 from vmdash.exceptions import InvalidInput
 from vmdash.virt.uri import Endpoint
 
@@ -17,9 +18,6 @@ _LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _NUMBER = re.compile(r"0[xX][0-9A-Fa-f]*|[0-9]+")
 _USERNAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 _FILE = re.compile(r"(/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
-_METADATA = frozenset({ip_address("100.100.100.200"), ip_address("fd00:ec2::254")})
-"""Metadata services of clouds that are not link-local."""
-
 _INSTANCES = frozenset({"/system", "/session"})
 
 
@@ -44,17 +42,8 @@ def check_reachable(address: IPv4Address | IPv6Address) -> None:
     Raises:
         InvalidInput: with the kind of address it is.
     """
-    if isinstance(address, IPv6Address):
-        if address.scope_id:
-            raise InvalidInput("An address with a zone (%) is link-local. Give the host's own address.")
-        if address.ipv4_mapped:
-            address = address.ipv4_mapped
-    if address.is_link_local or address in _METADATA:
-        raise InvalidInput(f"{address} is a link-local or metadata address. Give the host's own address.")
-    if address.is_multicast:
-        raise InvalidInput(f"{address} is a multicast address. Give the host's own address.")
-    if address.is_unspecified or (address.is_reserved and not address.is_loopback):
-        raise InvalidInput(f"{address} is reserved and no host can have it. Give the host's own address.")
+    if sort := nobodys(address):
+        raise InvalidInput(f"{address} is {sort}. Give the host's own address.")
 
 
 def _clean_name(text: str) -> str:

@@ -21,6 +21,9 @@ class Site(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def places(self) -> list[Place]:
+        return [(Scope.SITE, str(self.pk))]
+
 
 class Tag(models.Model):
     """A label that people put on hosts and guests."""
@@ -36,6 +39,9 @@ class Tag(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def places(self) -> list[Place]:
+        return [(Scope.TAG, str(self.pk))]
 
 
 class Driver(models.TextChoices):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from vmdash.access.reach import Scope, along
 
+SITE_PATHS = {Scope.SITE: ["pk"]}
+TAG_PATHS = {Scope.TAG: ["pk"]}
 HOST_PATHS = {Scope.SITE: ["site"], Scope.HOST: ["pk"], Scope.TAG: ["tags"]}
 
 

@@ -1,4 +1,4 @@
-"""Accessibility of a page as axe-core finds it, by the success criteria of WCAG 2.2 AA."""
+"""Whether everybody can use a page: WCAG 2.2 AA, as far as axe-core finds what breaks it, and the width of a phone."""
 
 from __future__ import annotations
 
@@ -19,3 +19,8 @@ async def violations(page: Page) -> list[str]:
         f"{rule['nodes'][0]['failureSummary']}"
         for rule in found["violations"]
     ]
+
+
+async def fits(page: Page) -> bool:
+    """Whether nothing makes the page wider than the screen."""
+    return bool(await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))

@@ -50,7 +50,7 @@ def test_every_process_of_the_procfile_is_in_the_readme() -> None:
 
 
 def test_nobody_but_the_settings_reads_the_environment() -> None:
-    allowed = {"env.py", "checks.py", "programs.py", "asgi.py", "celery.py"}
+    allowed = {"env.py", "checks.py", "programs.py", "databases.py", "asgi.py", "celery.py"}
     readers = {
         str(file.relative_to(settings.BASE_DIR))
         for folder in ("vmdash", "hosts", "domains", "storage")

@@ -7,18 +7,22 @@ from channels.auth import AuthMiddlewareStack
 from channels.routing import ProtocolTypeRouter, URLRouter
 from channels.security.websocket import AllowedHostsOriginValidator
 from django.core.asgi import get_asgi_application
+from django.urls import re_path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vmdash.settings")
 pages = get_asgi_application()
 
-from vmdash.live.routing import websocket_urls  # noqa: E402  (needs the loaded app registry)
+from vmdash.api.stream import stream_urls  # noqa: E402  (needs the loaded app registry)
+from vmdash.limits import limited  # noqa: E402
+from vmdash.live.routing import websocket_urls  # noqa: E402
 
 # WhiteNoise reads files block by block in a thread, which is meant: they are small.
 warnings.filterwarnings("ignore", message="StreamingHttpResponse must consume synchronous iterators")
 
+of_pages = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urls)))  # type: ignore[arg-type]  # the stubs want their own class
 application = ProtocolTypeRouter(
     {
-        "http": pages,
-        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urls))),  # type: ignore[arg-type]  # the stubs want their own class
+        "http": limited(pages),  # type: ignore[arg-type]  # the stubs want their own types
+        "websocket": URLRouter([*stream_urls, re_path("", of_pages)]),  # type: ignore[list-item]  # as above
     }
 )

@@ -40,8 +40,9 @@ app.conf.update(
         "capacity-mail": {"task": "vmdash.main.tasks.capacity_mail", "schedule": 1800, "options": {"queue": "jobs"}},
         "gauges": {"task": "vmdash.main.tasks.write_gauges", "schedule": 15, "options": {"queue": "actions"}},
         "alerts": {"task": "vmdash.main.tasks.tend_alerts", "schedule": 10, "options": {"queue": "actions"}},
+        "webhooks": {"task": "vmdash.webhooks.tasks.tend", "schedule": 2, "options": {"queue": "actions"}},
         "audit": {"task": "vmdash.main.tasks.tend_audit", "schedule": 10, "options": {"queue": "actions"}},
         "recover": {"task": "vmdash.jobs.tasks.recover", "schedule": 10, "options": {"queue": "actions"}},
     },
 )
-app.autodiscover_tasks(["vmdash.jobs", "vmdash.main"])
+app.autodiscover_tasks(["vmdash.jobs", "vmdash.main", "vmdash.webhooks"])

@@ -22,8 +22,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-FOR_TESTS = ("VMDASH_TEST_", "VMDASH_LAB_KEEP")
-"""Variables that begin so are read by tests."""
+FOR_OTHERS = ("VMDASH_TEST_", "VMDASH_LAB_KEEP", "VMDASH_CLI_")
+"""Variables that begin so are read by tests, and by the command line."""
 
 KNOWN: set[str] = set()
 """Every variable that was asked for, for the check and for the documentation test."""
@@ -120,7 +120,7 @@ def listen(name: str, default: str) -> tuple[str, int]:
 def refuse_unknown() -> None:
     """Raises ImproperlyConfigured for a variable of ours that was not asked for; call it when all were."""
     known = KNOWN | {f"{name}_FILE" for name in KNOWN}
-    strangers = {name for name in os.environ if name.startswith("VMDASH_") and not name.startswith(FOR_TESTS)}
+    strangers = {name for name in os.environ if name.startswith("VMDASH_") and not name.startswith(FOR_OTHERS)}
     for name in sorted(strangers - known):
         similar = difflib.get_close_matches(name, known, 1)
         advice = f"Did you mean {similar[0]}?" if similar else "README.md lists the settings. Unset it."

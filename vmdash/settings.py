@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import SplitResult, quote
 from zoneinfo import available_timezones
@@ -136,6 +138,10 @@ METRICS_TOKEN = env.text("VMDASH_METRICS_TOKEN", "")
 if METRICS_TOKEN and len(METRICS_TOKEN) < 16:
     raise ImproperlyConfigured("VMDASH_METRICS_TOKEN is short enough to be guessed. Write 16 characters or more.")
 
+# --- API --------------------------------------------------------------------------------------
+API_REQUESTS_PER_MINUTE = env.integer("VMDASH_API_REQUESTS_PER_MINUTE", 600, least=1, most=1_000_000)
+"""So often a token may be used."""
+
 # --- clean-up ---------------------------------------------------------------------------------
 JOB_RETENTION_DAYS = env.integer("VMDASH_JOB_RETENTION_DAYS", 365, least=1, most=36_500)
 """How long jobs that have ended are kept."""
@@ -148,7 +154,11 @@ AUDIT_RETENTION_DAYS = env.integer("VMDASH_AUDIT_RETENTION_DAYS", 0, least=0, mo
 SYSLOG_URL = env.url("VMDASH_SYSLOG_URL", "udp://HOST:514, tcp://HOST:601 or unix:///dev/log", _is_syslog)
 """Where entries of the audit trail are sent to; empty: nowhere."""
 TRUSTED_PROXIES = env.networks("VMDASH_TRUSTED_PROXIES")
-"""From these addresses X-Forwarded-For is believed."""
+"""From these addresses X-Forwarded-For is believed and, where there are any, from them alone X-Forwarded-Proto."""
+
+# --- webhooks ---------------------------------------------------------------------------------
+WEBHOOK_NETWORKS = env.networks("VMDASH_WEBHOOK_NETWORKS")
+"""Private addresses that webhooks may have; public ones always may, link-local and metadata addresses never."""
 
 # --- mail -------------------------------------------------------------------------------------
 EMAIL_URL = env.url(
@@ -180,6 +190,7 @@ MAC_PREFIX = env.mac_prefix("VMDASH_MAC_PREFIX", "52:54:00")
 # --- Django -----------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "vmdash.access",
+    "vmdash.webhooks",
     "vmdash.jobs",
     "vmdash.alerts",
     "vmdash.live",
@@ -188,9 +199,18 @@ INSTALLED_APPS = [
     "hosts",
     "storage",
     "domains",
+    "vmdash.api",
     "vmdash.main",
     "channels",
     "csp",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
+    "axes",
+    "ninja",  # the files of the page about the API
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -198,6 +218,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
 ]
 MIDDLEWARE = [
+    "vmdash.access.middleware.ProxyHeaders",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -207,9 +228,14 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "vmdash.main.middleware.RefuseControlCharacters",
+    "vmdash.main.signon.middleware.TellOfRedis",
+    "vmdash.main.signon.middleware.NoteSession",
+    "vmdash.main.signon.middleware.RequireSecondFactor",
+    "vmdash.main.middleware.NoteGuessing",
 ]
 ROOT_URLCONF = "vmdash.urls"
 ASGI_APPLICATION = "vmdash.asgi.application"
@@ -234,9 +260,111 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+PASSWORD_RESET_TIMEOUT = 24 * 3600
+"""How long a link for a new password works, in seconds."""
 LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "fleet"
 LOGOUT_REDIRECT_URL = "sign-in"
+
+# --- signing in -------------------------------------------------------------------------------
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # turns away who is locked out
+    "allauth.account.auth_backends.AuthenticationBackend",
+]
+LDAP_URL = env.url(
+    "VMDASH_LDAP_URL",
+    "ldaps://HOST, or ldap://HOST for StartTLS",
+    lambda url: url.scheme in {"ldap", "ldaps"} and url.hostname,
+)
+"""The company's directory; empty: there is none. Without TLS only on this machine."""
+LDAP_PEOPLE = env.text("VMDASH_LDAP_PEOPLE", "")
+LDAP_NAME = env.text("VMDASH_LDAP_NAME", "uid")
+LDAP_GROUPS = env.text("VMDASH_LDAP_GROUPS", "")
+LDAP_BIND_DN = env.text("VMDASH_LDAP_BIND_DN", "")
+LDAP_BIND_PASSWORD = env.text("VMDASH_LDAP_BIND_PASSWORD", "")
+LDAP_CA = env.text("VMDASH_LDAP_CA", "/etc/ssl/certs/ca-certificates.crt")
+if LDAP_URL:
+    if not LDAP_PEOPLE:
+        raise ImproperlyConfigured("VMDASH_LDAP_URL needs VMDASH_LDAP_PEOPLE, such as ou=people,dc=example,dc=org.")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]*", LDAP_NAME):
+        raise ImproperlyConfigured(f"VMDASH_LDAP_NAME is {LDAP_NAME!r}. Write an attribute, such as uid.")
+    if not Path(LDAP_CA).is_file():
+        raise ImproperlyConfigured(f"VMDASH_LDAP_CA names {LDAP_CA!r}, which is no file. Write one with certificates.")
+    AUTHENTICATION_BACKENDS.append("vmdash.main.signon.directory.Directory")
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+"""How often a code was tried, and which was used: known to every web process."""
+ACCOUNT_ADAPTER = "vmdash.main.signon.adapters.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_UNIQUE_EMAIL = False
+"""Nobody is known by a mail address, so two people may share one."""
+ACCOUNT_LOGOUT_ON_PASSWORD_CHANGE = False
+LOCKOUT_FAILURES = env.integer("VMDASH_LOCKOUT_FAILURES", 5, least=1, most=1000)
+"""So many wrong passwords for a name from an address, and it is turned away from there for a while."""
+LOCKOUT_MINUTES = env.integer("VMDASH_LOCKOUT_MINUTES", 15, least=1, most=10_080)
+AXES_FAILURE_LIMIT = LOCKOUT_FAILURES
+AXES_COOLOFF_TIME = timedelta(minutes=LOCKOUT_MINUTES)
+AXES_CLIENT_IP_CALLABLE = "vmdash.main.signon.counted.client_address"
+AXES_USERNAME_CALLABLE = "vmdash.main.signon.counted.counted_name"
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_DISABLE_ACCESS_LOG = True  # the audit trail has it
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+SECOND_FACTOR_FROM = env.choice(
+    "VMDASH_SECOND_FACTOR_FROM", "NOBODY", ("NOBODY", "VIEWER", "HELP_DESK", "OPERATOR", "ADMINISTRATOR")
+).lower()
+"""Whoever has this role or a higher one, anywhere, needs a second factor."""
+MFA_ADAPTER = "vmdash.main.signon.adapters.SecondFactorAdapter"
+MFA_FORMS = {
+    "authenticate": "vmdash.main.signon.forms.CodeForm",
+    "reauthenticate": "vmdash.main.signon.forms.ConfirmCodeForm",
+    "authenticate_webauthn": "vmdash.main.signon.forms.PasskeyForm",
+    "reauthenticate_webauthn": "vmdash.main.signon.forms.ConfirmPasskeyForm",
+    "login_webauthn": "vmdash.main.signon.forms.PasskeyAloneForm",
+    "add_webauthn": "vmdash.main.signon.forms.AddPasskeyForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "recovery_codes", "webauthn"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True
+MFA_TOTP_ISSUER = "vmdash"
+MFA_TOTP_TOLERANCE = 1
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = DEBUG
+OIDC_ISSUER = env.url(
+    "VMDASH_OIDC_ISSUER",
+    "https://NAME/realms/COMPANY",
+    # What it says is believed because of the connection that it comes by.
+    lambda url: url.hostname and (url.scheme == "https" or url.hostname in {"127.0.0.1", "localhost"}),
+).rstrip("/")
+OIDC_NAME = env.text("VMDASH_OIDC_NAME", "single sign-on")
+"""What the button says: "Sign in with …"."""
+OIDC_CLIENT_ID = env.text("VMDASH_OIDC_CLIENT_ID", "")
+OIDC_CLIENT_SECRET = env.text("VMDASH_OIDC_CLIENT_SECRET", "")
+OIDC_SCOPES = env.words("VMDASH_OIDC_SCOPES", "openid,profile,email")
+OIDC_GROUPS_CLAIM = env.text("VMDASH_OIDC_GROUPS_CLAIM", "groups")
+if OIDC_ISSUER and not OIDC_CLIENT_ID:
+    raise ImproperlyConfigured("VMDASH_OIDC_ISSUER needs VMDASH_OIDC_CLIENT_ID: what the provider knows vmdash by.")
+SOCIALACCOUNT_ADAPTER = "vmdash.main.signon.adapters.ProviderAdapter"
+SOCIALACCOUNT_LOGIN_ON_GET = True  # a form that leads elsewhere would be against the content security policy
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "SCOPE": OIDC_SCOPES,
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [
+            {
+                "provider_id": "oidc",
+                "name": OIDC_NAME,
+                "client_id": OIDC_CLIENT_ID,
+                "secret": OIDC_CLIENT_SECRET,
+                "settings": {"server_url": OIDC_ISSUER},
+            }
+        ]
+        if OIDC_ISSUER
+        else [],
+    }
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = env.text("VMDASH_TIME_ZONE", "UTC")
@@ -253,7 +381,8 @@ CHANNEL_LAYERS = {
 
 # --- files for the browser --------------------------------------------------------------------
 STATIC_URL = "/static/"
-STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT = Path(env.text("VMDASH_STATIC_DIR", str(DATA_DIR / "static"))).absolute()
+"""Where the files for browsers are gathered; a proxy in front may serve them from there."""
 STATICFILES_DIRS = [
     BASE_DIR / "static",
     ("novnc/core", BASE_DIR / "node_modules/@novnc/novnc/core"),
@@ -276,14 +405,20 @@ CSRF_TRUSTED_ORIGINS = env.words("VMDASH_TRUSTED_ORIGINS")
 TLS = env.boolean("VMDASH_TLS", False)
 """People reach vmdash over https (a proxy ends TLS): cookies are secure and HSTS is sent."""
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS
-SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+if TLS:  # browsers take cookies of these names from this very host name, over https, and from nobody else
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
 SESSION_COOKIE_AGE = 12 * 3600
 SECURE_HSTS_SECONDS = 31_536_000 if TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = False
 """Our name alone: what else lives below it, and browsers' lists, are not ours to decide about."""
-SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+SILENCED_SYSTEM_CHECKS = [
+    "security.W005",
+    "security.W021",
+    "axes.W002",
+]  # the sign-in page says itself who is locked out
 SECURE_SSL_REDIRECT = TLS
-SECURE_REDIRECT_EXEMPT = [r"^alerts/receive/"]
+SECURE_REDIRECT_EXEMPT = [r"^alerts/receive/", r"^(healthz|readyz)$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TLS else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
@@ -310,10 +445,16 @@ LOG_LEVEL = env.choice("VMDASH_LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", 
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "formatters": {
+        "line": {
+            "()": "vmdash.log_lines.OneLine",
+            "format": "{asctime} {levelname} {name}: {message}",
+            "style": "{",
+        }
+    },
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": LOG_LEVEL},
-    "loggers": {"httpx": {"level": "WARNING"}},  # it notes every request
+    "loggers": {"httpx": {"level": "WARNING"}, "axes": {"level": "WARNING"}},  # they note every request and sign-in
 }
 
 Lab.from_environment()  # its variables are read when it is needed, and so become known

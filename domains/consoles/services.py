@@ -13,6 +13,7 @@ from domains.consoles.tickets import Kind, Route, Target, Ticket
 from domains.models import Domain, DomainState
 from hosts.connect import endpoint
 from vmdash.access.audit import record
+from vmdash.access.bearers import Key
 from vmdash.access.models import User
 from vmdash.exceptions import Conflict, NotFound
 from vmdash.jobs import services as jobs
@@ -58,7 +59,7 @@ def ask_for_screen(*, domain: Domain, user: User) -> Job:
     )
 
 
-def collect(*, job: Job, user: User, session_key: str) -> Admission:
+def collect(*, job: Job, user: User, session_key: Key) -> Admission:
     """What the job of `ask_for_screen` prepared, once. The caller has checked that the job is the user's and has ended.
 
     Raises:
@@ -70,7 +71,7 @@ def collect(*, job: Job, user: User, session_key: str) -> Admission:
     return _admission(user, session_key, UUID(job.target_id), Kind.VNC, opening.target, opening.password)
 
 
-def open_serial(*, domain: Domain, user: User, session_key: str, take_over: bool) -> Admission:
+def open_serial(*, domain: Domain, user: User, session_key: Key, take_over: bool) -> Admission:
     """A ticket for the serial console: nothing has to be prepared on the host. The caller has checked the permission.
 
     Raises:
@@ -94,6 +95,6 @@ def _check(domain: Domain, kind: Kind) -> None:
         raise Conflict(f"Cannot open the {kind.words} of {domain.name}: {reason[0].lower()}{reason[1:]}")
 
 
-def _admission(user: User, session_key: str, guest: UUID, kind: Kind, target: Target, password: str = "") -> Admission:
+def _admission(user: User, session_key: Key, guest: UUID, kind: Kind, target: Target, password: str = "") -> Admission:
     ticket = Ticket(user.pk, tickets.session_digest(session_key), guest, kind, target)
     return Admission(tickets.issue(ticket), kind, guest, password)

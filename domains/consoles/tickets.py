@@ -15,6 +15,7 @@ from uuid import UUID
 
 import orjson
 
+from vmdash.access.bearers import Key
 from vmdash.live.redis import PREFIX, client
 
 LIFETIME_S = 30
@@ -85,9 +86,10 @@ class TicketInvalid(Exception):
     """The ticket was used already, is too old, or never was one. These cannot be told apart."""
 
 
-def session_digest(session_key: str) -> str:
-    """Names a session without being able to take it over."""
-    return hashlib.sha256(f"console:{session_key}".encode()).hexdigest()
+def session_digest(key: Key) -> str:
+    """Names a session, or who shows a token, without being able to take it over."""
+    text = f"console:{key}" if isinstance(key, str) else f"console-token:{key.digest}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def leave_opening(job_id: UUID, opening: Opening) -> None:

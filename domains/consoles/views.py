@@ -10,7 +10,7 @@ import redis
 from csp.constants import UNSAFE_INLINE
 from csp.decorators import csp_update
 from django.conf import settings
-from django.http import HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.utils import timezone
@@ -62,7 +62,7 @@ def console_ticket(request: SignedInRequest, uuid: UUID, job_id: UUID) -> HttpRe
         admission = services.collect(job=job, user=request.user, session_key=request.session.session_key or "")
     except NotFound as error:
         return _refusal(error, 410)
-    return JsonResponse(_connection(request, admission))
+    return JsonResponse(connection_of(request, admission))
 
 
 # xterm.js builds its style sheets and styles of cells in the browser: https://github.com/xtermjs/xterm.js/issues/4445
@@ -84,7 +84,7 @@ def serial_console(request: SignedInRequest, uuid: UUID) -> HttpResponse:
         )
     except Conflict as error:
         return _refusal(error, 409)
-    return JsonResponse(_connection(request, admission))
+    return JsonResponse(connection_of(request, admission))
 
 
 @require_safe
@@ -124,7 +124,7 @@ def _refusal(error: VmdashError, status: int) -> JsonResponse:
     return JsonResponse({"error": str(error), "detail": error.detail, "retry": status == 410}, status=status)
 
 
-def _connection(request: SignedInRequest, admission: Admission) -> dict[str, Any]:
+def connection_of(request: HttpRequest, admission: Admission) -> dict[str, Any]:
     """What the script passes to `new WebSocket(url, protocols)`; the ticket travels as a subprotocol."""
     return {
         "url": f"{_gateway(request)}/{admission.kind}/{admission.guest}",
@@ -133,7 +133,7 @@ def _connection(request: SignedInRequest, admission: Admission) -> dict[str, Any
     }
 
 
-def _gateway(request: SignedInRequest) -> str:
+def _gateway(request: HttpRequest) -> str:
     """The gateway's address as this browser reaches it. The session cookie must reach it too: same host name."""
     if settings.CONSOLE_URL:
         return settings.CONSOLE_URL.rstrip("/")

@@ -17,7 +17,7 @@ from domains.snapshots.schedules.ticking import why_waiting
 from domains.snapshots.tree import in_order
 from vmdash.access.roles import Permission, can
 from vmdash.jobs.models import Job
-from vmdash.jobs.selectors import JobRow, job_row
+from vmdash.jobs.selectors import JobRow, rows_of
 
 if TYPE_CHECKING:
     from vmdash.access.models import User
@@ -142,7 +142,7 @@ class SnapshotsPart:
         )
         newest = ours.first()
         failed = [newest] if newest and newest.state in (Job.State.FAILED, Job.State.RECONCILED) else []
-        return [job_row(job, self.user) for job in [*ours.unfinished(), *failed]]
+        return rows_of([*ours.unfinished(), *failed], self.user)
 
 
 def snapshots_part(domain: Domain, user: User) -> SnapshotsPart:

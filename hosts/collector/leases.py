@@ -10,8 +10,10 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterable, Mapping, Sequence
 
+import redis
 import redis.asyncio
 
 from vmdash.live.redis import PREFIX, lease_key
@@ -86,6 +88,11 @@ class Leases:
         """The last thing a collector does: the others share its hosts at once. Raises RedisError."""
         await self.release(host_ids)
         await self._client.zrem(COLLECTORS_KEY, self.name)
+
+
+def living_collectors(client: redis.Redis) -> int:
+    """How many have renewed their leases lately. Raises RedisError."""
+    return int(client.zcount(COLLECTORS_KEY, time.time() * 1000, "+inf"))
 
 
 def surplus(held: Mapping[int, int], share: int) -> list[int]:

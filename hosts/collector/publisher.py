@@ -44,9 +44,9 @@ class Publisher:
         """Have the collector of another host read one of its guests again."""
         self._add(partial(self._push_request, refresh_key(host_id), uuid))
 
-    def screen(self, uuid: str, png: bytes) -> None:
-        """A new picture of a guest's screen."""
-        self._add(partial(self._put_screen, uuid, int(time.time() * 1000), png))
+    def screen(self, host_id: int, uuid: str, png: bytes) -> None:
+        """A new picture of a guest's screen, taken on that host."""
+        self._add(partial(self._put_screen, host_id, uuid, int(time.time() * 1000), png))
 
     def tick(self, host_id: int, tick: str, pulse: str) -> None:
         """A host's `Tick` and `Pulse`, encoded."""
@@ -96,10 +96,10 @@ class Publisher:
             pipe.expire(key, KEEP_REQUEST_S)
             await pipe.execute()
 
-    async def _put_screen(self, uuid: str, at: int, png: bytes) -> None:
+    async def _put_screen(self, host_id: int, uuid: str, at: int, png: bytes) -> None:
         key = screen_key(uuid)
         async with self._client.pipeline() as pipe:
             pipe.hset(key, mapping={"at": at, "png": png})
             pipe.expire(key, KEEP_SCREEN_S)
             await pipe.execute()
-        await publish([groups.guest(uuid)], {"type": "screen", "uuid": uuid, "at": at})
+        await publish([groups.guest(uuid)], {"type": "screen", "uuid": uuid, "host": host_id, "at": at})

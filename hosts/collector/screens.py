@@ -15,7 +15,6 @@ from PIL import Image
 from hosts.collector.actor import Actor
 from hosts.collector.duties import Duty
 from hosts.collector.lane import Lane
-from hosts.collector.publisher import Publisher
 from vmdash.live.redis import watched_key
 from vmdash.virt.errors import HypervisorError
 
@@ -35,10 +34,12 @@ async def watched_guests(client: redis.asyncio.Redis) -> set[str]:
 class Screens:
     """Takes pictures of the watched guests of one host."""
 
-    def __init__(self, lane: Lane, actor: Actor, publisher: Publisher, active: Callable[[], Set[str]]) -> None:
+    def __init__(
+        self, lane: Lane, actor: Actor, show: Callable[[str, bytes], None], active: Callable[[], Set[str]]
+    ) -> None:
         self._lane = lane
         self._actor = actor
-        self._publisher = publisher
+        self._show = show
         self._active = active
         self._due: dict[str, float] = {}
 
@@ -57,7 +58,7 @@ class Screens:
         uuid = min(self._due, key=self._due.__getitem__)
         self._due[uuid] = time.monotonic() + settings.SLOW_INTERVAL_S
         if await self._actor.ready():
-            self._publisher.screen(uuid, await self._lane.run(self._take, uuid))
+            self._show(uuid, await self._lane.run(self._take, uuid))
 
     def _take(self, uuid: str) -> bytes:
         """In the lane. Raises CallError."""

@@ -92,7 +92,8 @@ class Session:
         )
         self._sampler = Sampler(connection, host.pk, services.history)
         figures = Figures(host, lane, self._sampler, self._watch, services.publisher, services.crowd)
-        self._screens = Screens(lane, self._actor, services.publisher, lambda: self._watch.active().keys())
+        show = partial(services.publisher.screen, host.pk)
+        self._screens = Screens(lane, self._actor, show, lambda: self._watch.active().keys())
         self._host_rhythm = Rhythm(f"{host.name}: host", settings.SWEEP_INTERVAL_S)
         self._host_reading: Iterator[dict[str, Any]] | None = None
         self._host_pieces: list[dict[str, Any]] = []

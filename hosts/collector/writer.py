@@ -21,6 +21,8 @@ from hosts.announce import host_changed
 from hosts.collector.inventory import LIGHT_COLUMNS, Observation, Outcome, StorageObservation
 from hosts.models import Host, HostEvent
 from vmdash.live import groups
+from vmdash.webhooks import events as webhooks
+from vmdash.webhooks.models import Event, Kind
 
 log = logging.getLogger(__name__)
 
@@ -188,11 +190,18 @@ def _record_host(host: Host, seen: _AboutHost, outcome: Outcome) -> None:
     if columns:
         Host.objects.filter(pk=host.pk).update(**columns)
     if "state_since" in columns:
-        HostEvent.objects.create(
+        event = HostEvent.objects.create(
             host=host, at=columns["state_since"], state=columns["state"], reason=columns["state_reason"]
         )
+        webhooks.tell(lambda: [_for_webhooks(event)], [Kind.HOST_STATE])
     if "state_reason" in columns:
         outcome.messages.append(([groups.FLEET, groups.host(host.pk)], host_changed(host)))
+
+
+def _for_webhooks(event: HostEvent) -> Event:
+    name, words = event.host.name, Host.State(event.state).label
+    data = {"host": name, "state": event.state, "state_in_words": words, "reason": event.reason}
+    return Event(kind=Kind.HOST_STATE, at=event.at, host=name, data=data)
 
 
 def _connection_columns(host: Host, seen: ConnectionSeen) -> dict[str, Any]:

@@ -58,7 +58,7 @@ export function makeLine() {
   return line;
 }
 
-/** Show a guest, or with null that it is on its way. `guest` is `{row, sample, tick, answers}`. */
+/** Show a guest, or with null that it is on its way. `guest` is one of a `GuestStore`. */
 export function fillLine(line, guest, now) {
   line.classList.toggle("waiting", !guest);
   line.dataset.uuid = guest?.row.uuid ?? "";
@@ -74,7 +74,8 @@ export function fillLine(line, guest, now) {
   name.title = row.title;
   line.parts.template.hidden = !row.template;
   set(host, row.host_name);
-  host.href = `/hosts/${encodeURIComponent(row.host_name)}/`;
+  if (guest.opensHost) host.href = `/hosts/${encodeURIComponent(row.host_name)}/`;
+  else host.removeAttribute("href");
   set(cells.vcpus, row.vcpus);
   set(cells.numa, row.numa);
   set(cells.address, row.addresses[0] ?? "");

@@ -15,7 +15,7 @@ export class GuestStore {
     this.total = 0;
     this.query = "";
     this.sort = "";
-    this.guests = new Map(); // uuid → {row, sample, tick, answers}
+    this.guests = new Map(); // uuid → {row, answers, opensHost, sample, tick}
     this.hosts = new Map(); // id → whether it answers
     this.windows = new Map(); // number → uuids in order
     this.asked = new Map(); // number → generation
@@ -89,6 +89,7 @@ export class GuestStore {
       this.guests.set(row.uuid, {
         row,
         answers,
+        opensHost: !answer.hidden_hosts.includes(row.host),
         sample: answer.samples[row.uuid] ?? null,
         tick: answer.ticks[row.host] ?? null,
       });

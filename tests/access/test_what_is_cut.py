@@ -22,12 +22,13 @@ from tests.factories import (
     UserFactory,
     VolumeFactory,
 )
+from tests.queries import queries_of
 from vmdash.access.models import AuditEntry, Grant, User
 from vmdash.access.reach import Scope
 from vmdash.access.roles import Permission, Role
 from vmdash.alerts.models import Alert
 from vmdash.jobs.models import Job
-from vmdash.jobs.services import may_cancel
+from vmdash.jobs.services import cancellable_by, may_cancel
 
 pytestmark = pytest.mark.django_db
 
@@ -102,6 +103,34 @@ class TestJobs:
         client = client_for(granted(Role.OPERATOR, Scope.GUEST, world.guest))
         for url in (reverse("job", args=[world.job.pk]), reverse("jobs") + "?state=queued"):
             assert b"Drain everything" not in client.get(url).content
+
+    def test_the_list_says_what_may_be_cancelled_in_as_many_queries_however_long_it_is(self, world: World) -> None:
+        person = granted(Role.OPERATOR, Scope.SITE, world.here)
+        granted(Role.VIEWER, Scope.SITE, world.elsewhere, person)
+        own = JobFactory.create(domain=world.other_guest, requested_by=person)
+        client, url = client_for(person), reverse("jobs")
+
+        def may_cancel_by_job() -> dict[object, bool]:
+            return {row.job.pk: row.may_cancel for row in client.get(url).context["rows"]}
+
+        assert may_cancel_by_job() == {world.job.pk: True, own.pk: True}
+        few = queries_of(may_cancel_by_job), queries_of(lambda: client.get("/"))
+        for guest in DomainFactory.create_batch(5, host=world.host):
+            part_of = JobFactory.create(domain=guest)
+            JobFactory.create(domain=guest, parent=part_of, exclusive=False)
+            JobFactory.create(domain=guest, requested_by=person, exclusive=False)
+        assert (queries_of(may_cancel_by_job), queries_of(lambda: client.get("/"))) == few
+
+    def test_for_many_jobs_at_once_the_answer_is_that_for_each(self, world: World) -> None:
+        person = granted(Role.OPERATOR, Scope.HOST, world.host)
+        granted(Role.VIEWER, Scope.SITE, world.elsewhere, person)
+        host = {"host_name": world.host.name, "domain": world.guest}
+        JobFactory.create(target_kind="pool", target_id=str(world.pool.pk), **host)
+        JobFactory.create(domain=world.other_guest)
+        JobFactory.create(domain=world.other_guest, requested_by=person, exclusive=False)
+        jobs = list(Job.objects.all())
+        assert cancellable_by(jobs, person) == {job.pk for job in jobs if may_cancel(job, person)}
+        assert len(cancellable_by(jobs, person)) == 3
 
 
 class TestAlerts:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import uuid
 from datetime import timedelta
 
-from django.contrib.auth.models import AnonymousUser
+from allauth.mfa.models import Authenticator
+from django.contrib.auth.models import AnonymousUser, Group
 from django.utils import timezone
 
 from hosts.models import Credential, Site
@@ -25,6 +26,9 @@ from vmdash.access.models import Grant, User
 from vmdash.access.reach import Scope
 from vmdash.access.roles import Role
 from vmdash.alerts.models import Alert, Receiver, Silence
+from vmdash.api.models import Token, TokenScope
+from vmdash.webhooks.models import Webhook
+from vmdash.webhooks.services import new_secret
 
 WORD = "geheim"
 """In the name of everything that is here."""
@@ -43,6 +47,10 @@ class World:
         self.other_guest = DomainFactory.create(name="web-lyon", host=self.other_host)
         self.other_pool = PoolFactory.create(name="pool-lyon", host=self.other_host)
         self.somebody = UserFactory.create(username=f"{WORD}-person", role=Role.OPERATOR)
+        self.group = Group.objects.create(name=f"{WORD}-group")
+        on_here = {"scope": Scope.SITE, "scope_id": str(self.here.pk), "scope_name": self.here.name}
+        self.grant = Grant.objects.create(person=self.somebody, role=Role.VIEWER, **on_here)
+        Grant.objects.create(group=self.group, role=Role.VIEWER, **on_here)
         self.job = JobFactory.create(domain=self.guest, requested_by=self.somebody)
         self.snapshot = SnapshotFactory.create(domain=self.guest, name=f"{WORD}-snapshot")
         self.schedule = ScheduleFactory.create(domain=self.guest, name=f"{WORD}-schedule")
@@ -59,7 +67,19 @@ class World:
         self.silence = Silence.objects.create(
             host=self.host.name, reason=WORD, ends_at=now + timedelta(hours=1), created_by_name=WORD
         )
-        self.receiver = Receiver.objects.create(name=f"{WORD}-receiver", kind=Receiver.Kind.MAIL, address="a@b.c")
+        self.receiver = Receiver.objects.create(name=f"{WORD}-receiver", address="a@b.c")
+        self.webhook = Webhook.objects.create(
+            owner=self.somebody, name=f"{WORD}-webhook", url="https://chat.example.org/", secret=new_secret()
+        )
+        self.grant = Grant.objects.create(
+            person=self.somebody, role=Role.VIEWER, scope=Scope.SITE, scope_id=str(self.here.pk)
+        )
+        self.token = Token.objects.create(
+            user=self.somebody, name=f"{WORD}-token", digest=WORD, beginning="vmdash_", scope=TokenScope.READ
+        )
+        self.passkey = Authenticator.objects.create(
+            user=self.somebody, type=Authenticator.Type.WEBAUTHN, data={"name": f"{WORD}-passkey"}
+        )
         self.credential: Credential = CredentialFactory.create(name=f"{WORD}-credential")
 
     def arguments(self, name: str, wanted: set[str]) -> dict[str, object]:
@@ -74,6 +94,23 @@ class World:
             "pool": self.pool.name,
             "name": self._name(name),
             "pk": self._pk(name),
+            "uidb64": "MQ",
+            "token": "set-password",
+        }
+        return {key: known[key] for key in wanted}
+
+    def operation_arguments(self, name: str, wanted: set[str]) -> dict[str, object]:
+        """What an operation of the API of that name takes."""
+        known: dict[str, object] = {
+            "uuid": self.guest.pk,
+            "job_id": self.job.pk,
+            "host": self.host.name,
+            "pool": self.pool.name,
+            "volume": self.volume.name,
+            "snapshot": self.snapshot.pk,
+            "alert": self.alert.pk,
+            "silence": self.silence.pk,
+            "grant": self.grant.pk,
         }
         return {key: known[key] for key in wanted}
 
@@ -89,13 +126,19 @@ class World:
             "snapshot-schedule": self.schedule,
             "snapshot": self.snapshot,
             "credential": self.credential,
+            "grant": self.grant,
+            "group": self.group,
+            "person": self.somebody,
             "alert-receiver": self.receiver,
             "alert": self.alert,
             "silence": self.silence,
+            "webhook": self.webhook,
             "job": self.job,
             "upload": self.upload,
+            "token": self.token,
             "image-verify": self.copy,
             "image": self.image,
+            "mfa": self.passkey,
         }
         return next((row.pk for prefix, row in rows.items() if name.startswith(prefix)), None)
 

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import Settings
 
 from tests.alerts.test_intake import told
 from tests.factories import DomainFactory, HostFactory
@@ -121,19 +122,18 @@ def test_who_may_not_is_refused(
 def add(client: Client, **fields: str) -> Any:
     return client.post(
         reverse("alert-receiver-add"),
-        {"name": "chat", "kind": "webhook", "address": "https://chat.example.org/hook", "least": "warning", **fields},
+        {"name": "chat", "address": "chat@example.org", "least": "warning", **fields},
     )
 
 
-def test_a_receiver_is_added_tried_and_removed(administrator_client: Client) -> None:
+def test_a_receiver_is_added_tried_and_removed(administrator_client: Client, settings: Settings) -> None:
+    settings.SENDS_MAIL = True
     assert "Nobody is told" in page(administrator_client, "alert-receivers")
-    add(administrator_client, secret="s3cret")
+    add(administrator_client)
     receiver = Receiver.objects.get()
-    assert receiver.secret == "s3cret"
     administrator_client.post(reverse("alert-receiver-try", args=[receiver.pk]))
     text = page(administrator_client, "alert-receivers")
     assert "on its way" in text
-    assert "s3cret" not in text
     administrator_client.post(reverse("alert-receiver-remove", args=[receiver.pk]))
     assert not Receiver.objects.exists()
 
@@ -141,10 +141,8 @@ def test_a_receiver_is_added_tried_and_removed(administrator_client: Client) -> 
 @pytest.mark.parametrize(
     "fields",
     [
-        {"address": "ftp://chat.example.org/"}, {"address": "https://user:secret@chat.example.org/"},
-        {"address": "http://169.254.169.254/latest/meta-data"}, {"address": "https://[fe80::1]/"},
-        {"address": "https://chat.example.org:x/"}, {"address": "nonsense"}, {"kind": "mail", "address": "nonsense"},
-        {"kind": "pigeon"}, {"name": ""}, {"least": "loud"},
+        {"address": "https://chat.example.org/hook"}, {"address": "a@b.org\nBcc: c@d.org"}, {"address": "nonsense"},
+        {"address": "a@b.org, c@d.org"}, {"name": ""}, {"least": "loud"},
     ],
 )  # fmt: skip
 def test_a_receiver_that_makes_no_sense_is_refused(administrator_client: Client, fields: dict[str, str]) -> None:
@@ -153,6 +151,6 @@ def test_a_receiver_that_makes_no_sense_is_refused(administrator_client: Client,
 
 
 def test_without_a_mail_server_mail_is_refused(administrator_client: Client) -> None:
-    answer = add(administrator_client, kind="mail", address="ops@example.org")
+    answer = add(administrator_client)
     assert answer.status_code == 409
     assert "VMDASH_EMAIL_URL" in answer.content.decode()

@@ -56,14 +56,14 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def sign_in(page: Page, product: Product) -> Callable[[str], Page]:
-    """Signs one of the accounts in; afterwards the fleet page is open."""
+    """Signs one of the accounts in; afterwards the fleet page is open, or for help desk the desk."""
 
     def sign_in(name: str) -> Page:
         page.goto(f"{product.url}/")
         page.get_by_label("Name").fill(name)
         page.get_by_label("Password").fill(product.accounts[name])
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url(f"{product.url}/")
+        page.get_by_role("button", name="Sign in", exact=True).click()
+        page.wait_for_url(f"{product.url}/desk/" if name == "helpdesk" else f"{product.url}/")
         return page
 
     return sign_in

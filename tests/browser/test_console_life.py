@@ -31,7 +31,7 @@ def console_of(browser: Browser, product: Product, lab: Lab) -> Iterator[Console
         if is_new:
             page.get_by_label("Name").fill(account)
             page.get_by_label("Password").fill(product.accounts[account])
-            page.get_by_role("button", name="Sign in").click()
+            page.get_by_role("button", name="Sign in", exact=True).click()
             page.wait_for_url(where)
         return page
 

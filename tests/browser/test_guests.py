@@ -27,7 +27,7 @@ def test_a_wrong_password_is_refused(page: Page, product: Product) -> None:
     page.goto(product.url)
     page.get_by_label("Name").fill("operator")
     page.get_by_label("Password").fill("guessed")
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("alert")).to_contain_text("not right")
 
 

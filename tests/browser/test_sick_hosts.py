@@ -77,7 +77,7 @@ def look_at_ages(page: Page, product: Product) -> None:
     page.goto(product.url)
     page.get_by_label("Name").fill("viewer")
     page.get_by_label("Password").fill(product.accounts["viewer"])
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url(f"{product.url}/")
     for guest in ON_SICK_HOSTS.values():
         page.goto(f"{product.url}/domains/?q={guest}")

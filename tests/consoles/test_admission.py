@@ -8,19 +8,29 @@ from http import HTTPStatus
 import pytest
 from django.contrib.sessions.models import Session
 from django.test import override_settings
+from django.utils import timezone
 
 from domains.consoles.gateway.admission import Refused, Visit, admit, check_stay
 from domains.consoles.gateway.endings import CloseCode, Ended
 from domains.consoles.tickets import Kind
 from tests.consoles.conftest import Visitor
-from tests.factories import DomainFactory, UserFactory
-from vmdash.access.models import AuditEntry, User
+from tests.factories import DomainFactory, HostFactory, UserFactory
+from vmdash.access.models import AuditEntry, Grant, User
+from vmdash.access.reach import Scope
 from vmdash.access.roles import Role
 from vmdash.live.redis import client
 
 pytestmark = pytest.mark.django_db
 
 VisitorOf = Callable[..., Visitor]
+
+
+@pytest.fixture
+def granted_visitor(visitor_of: VisitorOf) -> Visitor:
+    """Somebody from the help desk of one guest."""
+    visitor = visitor_of(UserFactory.create(role=""))
+    Grant.objects.create(person=visitor.user, role=Role.HELP_DESK, scope=Scope.GUEST, scope_id=str(visitor.domain.pk))
+    return visitor
 
 
 def let_in(visitor: Visitor) -> Visit:
@@ -83,6 +93,7 @@ def test_a_ticket_for_another_guest_is_refused_and_recorded(visitor: Visitor) ->
 
 def test_a_ticket_for_the_other_kind_of_console_is_refused(visitor: Visitor) -> None:
     assert "another console" in refusal(visitor.path(Kind.SERIAL), visitor.headers(visitor.ticket())).words
+    assert the_refusal_on_record().user == visitor.user
 
 
 @pytest.mark.parametrize("role", ["", Role.VIEWER])
@@ -93,16 +104,51 @@ def test_a_ticket_is_worth_nothing_after_the_role_is_withdrawn(visitor: Visitor,
     assert the_refusal_on_record().user == visitor.user
 
 
-def test_a_deactivated_person_is_refused(visitor: Visitor) -> None:
+def test_a_ticket_is_worth_nothing_after_the_grant_is_withdrawn(granted_visitor: Visitor) -> None:
+    token = granted_visitor.ticket()
+    Grant.objects.all().delete()
+    assert "There is no such guest" in refusal(granted_visitor.path(), granted_visitor.headers(token)).words
+    assert the_refusal_on_record().user == granted_visitor.user
+
+
+def test_a_ticket_is_worth_nothing_after_the_grant_has_ended(granted_visitor: Visitor) -> None:
+    token = granted_visitor.ticket()
+    Grant.objects.update(until=timezone.now())
+    refusal(granted_visitor.path(), granted_visitor.headers(token))
+    assert the_refusal_on_record().target_id == str(granted_visitor.domain.pk)
+
+
+def test_a_ticket_is_worth_nothing_after_the_guest_moved_away(granted_visitor: Visitor) -> None:
+    Grant.objects.update(scope=Scope.HOST, scope_id=str(granted_visitor.domain.host_id))
+    token = granted_visitor.ticket()
+    granted_visitor.domain.host = HostFactory.create()
+    granted_visitor.domain.save()
+    refusal(granted_visitor.path(), granted_visitor.headers(token))
+    assert the_refusal_on_record().user == granted_visitor.user
+
+
+def test_a_smaller_grant_lets_nobody_in(granted_visitor: Visitor) -> None:
+    token = granted_visitor.ticket()
+    Grant.objects.update(role=Role.VIEWER)
+    assert "You may not" in refusal(granted_visitor.path(), granted_visitor.headers(token)).words
+    assert the_refusal_on_record().user == granted_visitor.user
+
+
+def test_a_deactivated_person_is_refused_and_recorded(visitor: Visitor) -> None:
     token = visitor.ticket()
     User.objects.filter(pk=visitor.user.pk).update(is_active=False)
     refusal(visitor.path(), visitor.headers(token))
+    assert the_refusal_on_record().target_name == visitor.domain.name
 
 
-def test_without_a_session_a_ticket_is_worth_nothing_and_nothing_is_recorded(visitor: Visitor) -> None:
+def test_a_ticket_that_is_shown_without_a_session_is_worth_nothing_and_is_recorded_once(visitor: Visitor) -> None:
     headers = visitor.headers(visitor.ticket()) | {"Cookie": ""}
     assert refusal(visitor.path(), headers).status == HTTPStatus.FORBIDDEN
-    assert not AuditEntry.objects.exists()
+    entry = the_refusal_on_record()
+    assert (entry.user, entry.target_name) == (None, visitor.domain.name)
+    refusal(visitor.path(), headers)
+    refusal(visitor.path(), visitor.headers("forged") | {"Cookie": ""})
+    assert AuditEntry.objects.count() == 1, "strangers cannot fill the trail"
 
 
 @pytest.mark.parametrize("origin", ["", "null", "http://[", "http://evil.example", "http://127.0.0.1.evil.example"])

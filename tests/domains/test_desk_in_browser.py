@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 from asgiref.sync import sync_to_async
 from django.utils import timezone
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from domains.models import Domain, DomainState
 from domains.rows import guest_row
 from hosts.models import Host
-from tests.axe import violations
+from tests.axe import fits, violations
 from tests.factories import DomainFactory, HostFactory
 from tests.web import Web, browser_page
 from vmdash.access.models import User
@@ -33,11 +33,6 @@ def web1(transactional_db: None) -> Domain:
         addresses=["10.0.0.7"], agent=Domain.Agent.CONNECTED, logged_in=[{"name": "anna", "since": None}],
         owner="Lena Roth", note="The shop needs it: ask before you stop it.",
     )  # fmt: skip
-
-
-async def fits(page: Page) -> bool:
-    """Whether nothing makes the page wider than the screen."""
-    return bool(await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

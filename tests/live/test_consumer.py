@@ -18,11 +18,11 @@ from domains.models import Domain
 from hosts.models import Host
 from tests.factories import DomainFactory, HostFactory, UserFactory, person_with
 from tests.polling import poll_async
-from vmdash.access.models import Grant, User
+from vmdash.access.models import AuditEntry, Grant, User
 from vmdash.access.reach import Scope
 from vmdash.access.roles import Role
 from vmdash.asgi import application
-from vmdash.live import groups
+from vmdash.live import groups, refusals
 from vmdash.live import redis as live_redis
 from vmdash.live.consumers import ABUSE, MOST_REFUSALS, NOT_PERMITTED, SIGNED_OUT, LiveConsumer
 from vmdash.live.following import Following
@@ -53,8 +53,11 @@ async def test_what_is_asked_for_is_decided_when_its_turn_comes() -> None:
 class Page:
     """A browser's end of the connection."""
 
-    def __init__(self, headers: list[tuple[bytes, bytes]]) -> None:
-        scope = {"type": "websocket", "path": "/ws/live/", "query_string": b"", "headers": headers, "subprotocols": []}
+    def __init__(self, headers: list[tuple[bytes, bytes]], path: str = "/ws/live/") -> None:
+        scope = {
+            "type": "websocket", "path": path, "query_string": b"", "headers": headers, "subprotocols": [],
+            "client": ["192.0.2.9", 1],
+        }  # fmt: skip
         self._socket = ApplicationCommunicator(application, scope)
         self._messages: list[dict[str, Any]] = []
 
@@ -354,3 +357,39 @@ async def test_a_screen_is_followed_by_who_may_open_that_guests_console() -> Non
         await page.watch(f"guest:{mine.pk}")
         assert live_redis.client().exists(live_redis.watched_key(mine.pk))
         assert not live_redis.client().exists(live_redis.watched_key(other.pk))
+
+
+async def test_a_guest_that_moves_away_takes_the_announcements_of_its_pictures_along() -> None:
+    guest = await sync_to_async(DomainFactory.create)()
+    elsewhere = await sync_to_async(HostFactory.create)()
+    user, _ = await granted(Role.HELP_DESK, Scope.HOST, guest.host)
+    async with page_of(user) as page:
+        await page.watch(f"guest:{guest.pk}")
+        picture = {"type": "screen", "uuid": str(guest.pk), "at": 1}
+        await publish([groups.guest(guest.pk)], orjson.dumps(picture | {"host": guest.host_id}).decode())
+        assert (await page.next("screen"))["host"] == guest.host_id
+        guest.host = elsewhere
+        await guest.asave()
+        await publish([groups.guest(guest.pk)], orjson.dumps(picture | {"host": elsewhere.pk}).decode())
+        assert await page.hears_nothing()
+
+
+async def test_what_is_refused_is_in_the_audit_trail_and_does_not_fill_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusals, "MOST_AN_HOUR", 3)
+    mine, other = [await sync_to_async(DomainFactory.create)() for _ in range(2)]
+    user, _ = await granted(Role.HELP_DESK, Scope.GUEST, mine)
+    async with page_of(user) as page:
+        for _ in range(6):
+            await page.say({"type": "watch", "topics": [f"guest:{other.pk}"]})
+            assert "may not" in (await page.next("error"))["message"]
+    noted = [entry async for entry in AuditEntry.objects.filter(action="live.refused").order_by("pk")]
+    assert [(entry.user_id, entry.refused, entry.address) for entry in noted] == [(user.pk, True, "192.0.2.9")] * 3
+    assert str(other.pk) in noted[0].target_name
+    assert "the last one noted" in noted[2].detail
+
+
+async def test_who_is_not_signed_in_fills_nothing() -> None:
+    async with page_of(None) as page:
+        await page.say({"type": "nonsense"})
+        assert await page.close_code() == SIGNED_OUT
+    assert not await AuditEntry.objects.aexists()

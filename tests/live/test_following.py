@@ -17,7 +17,7 @@ from vmdash.live.sight import Sight, Sights
 ONE, OTHER = "6f3c1ab0-6b3f-4a3a-9d0e-0f5e6f1b2c3d", "7f3c1ab0-6b3f-4a3a-9d0e-0f5e6f1b2c3d"
 VIEWER = User(pk=1, role=Role.VIEWER)
 VIEWER.reach = VIEWER.reach_with([])
-EVERYTHING = Sights(None, None)
+EVERYTHING = Sights(None, None, None)
 
 
 def delivery(host: int, kind: str = "tick") -> Delivery:
@@ -94,6 +94,19 @@ def test_the_connection_of_its_host_is_told_without_the_reason_which_has_address
     text = following.text(Delivery(groups.FLEET, orjson.dumps(host).decode(), calm=False))
     assert text is not None
     assert orjson.loads(text) == host | {"reason": ""}
+
+
+def test_of_a_guest_that_moved_away_no_picture_is_announced_any_more() -> None:
+    """Not even the time of one: at once where a host was granted, and as soon as it is known where a tag was."""
+    group = groups.guest(ONE)
+    here, there = ({"type": "screen", "uuid": ONE, "host": host, "at": 1} for host in (3, 4))
+    host_3 = Sights(None, None, Sight(hosts=frozenset({3})))
+    assert heard(host_3, group, here)
+    assert not heard(host_3, group, there)
+    alone = Sights(Sight(), Sight(), Sight(guests=frozenset({ONE}), carriers=frozenset({4})))
+    assert heard(alone, group, there)
+    assert not heard(Sights(Sight(), Sight(), Sight()), group, here)
+    assert heard(EVERYTHING, group, there)
 
 
 def job(**fields: object) -> dict[str, object]:

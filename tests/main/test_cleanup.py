@@ -13,10 +13,12 @@ from domains.models import Domain, GuestEvent
 from hosts.models import HostEvent
 from tests.factories import DomainFactory, HostFactory, JobFactory
 from vmdash.access.audit import record
-from vmdash.access.models import AuditEntry
+from vmdash.access.models import AuditEntry, User
 from vmdash.celery import app
 from vmdash.jobs.models import Job
 from vmdash.main import cleanup
+from vmdash.webhooks.models import Delivery, Event, Webhook
+from vmdash.webhooks.services import new_secret
 
 pytestmark = pytest.mark.django_db
 
@@ -85,3 +87,13 @@ def test_of_old_events_the_last_of_each_stays_unless_it_is_gone(settings: Settin
     kept = GuestEvent.objects.order_by("at").values_list("uuid", "state")
     assert list(kept) == [(here.pk, "paused"), (here.pk, "running")]
     assert list(HostEvent.objects.order_by("at").values_list("state", flat=True)) == ["unreachable", "up"]
+
+
+def test_events_for_webhooks_after_a_week(operator: User) -> None:
+    webhook = Webhook.objects.create(owner=operator, name="chat", url="https://chat.example.org/", secret=new_secret())
+    now = timezone.now()
+    for days in (6, 8):
+        event = Event.objects.create(kind="test", at=now - timedelta(days=days), handed=True)
+        Delivery.objects.create(webhook=webhook, event=event, due_at=now)
+    cleanup.clean_up()
+    assert [(now - one.event.at).days for one in Delivery.objects.all()] == [6]

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from tests.factories import PASSWORD, UserFactory
-from vmdash.access.models import AuditEntry, User
+from vmdash.access.models import AuditEntry, Grant, User
 from vmdash.main import refusals
 
 
@@ -23,6 +23,30 @@ def test_nobody_is_led_to_another_site(anonymous_client: Client, viewer: User) -
         "/sign-in/", {"username": "viewer", "password": PASSWORD, "next": "https://evil.example/"}
     )
     assert response.headers["Location"] == "/"
+
+
+@pytest.mark.parametrize(
+    ("role", "granted", "wanted", "leads_to"),
+    [
+        ("help_desk", [], "", "/desk/"),
+        ("help_desk", [], "/", "/desk/"),  # where everybody is sent from who asked for no page
+        ("help_desk", [], "/jobs/", "/jobs/"),
+        ("", ["help_desk"], "", "/desk/"),
+        ("", ["help_desk", "viewer"], "", "/"),
+        ("help_desk", ["operator"], "", "/"),
+        ("viewer", [], "", "/"),
+        ("", [], "", "/"),
+    ],
+)
+def test_help_desk_lands_on_its_desk(
+    anonymous_client: Client, nobody: User, role: str, granted: list[str], wanted: str, leads_to: str
+) -> None:
+    User.objects.filter(pk=nobody.pk).update(role=role)
+    for number, one in enumerate(granted):
+        Grant.objects.create(person=nobody, role=one, scope="site", scope_id=str(number))
+    fields = {"username": nobody.username, "password": PASSWORD}
+    answer = anonymous_client.post("/sign-in/", {**fields, "next": wanted} if wanted else fields)
+    assert answer.headers["Location"] == leads_to
 
 
 def test_a_wrong_password_is_refused_and_written_down(anonymous_client: Client, viewer: User) -> None:

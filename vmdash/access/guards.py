@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from hmac import compare_digest
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, cast
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
 from django.conf import settings
-from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.decorators import login_not_required, login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from vmdash.access.models import User
 
 P = ParamSpec("P")
+R = TypeVar("R")
+"""What a view gives: for pages a response; operations of the API give what becomes one."""
 
 
 class SignedInRequest(HttpRequest):
@@ -27,8 +29,8 @@ class SignedInRequest(HttpRequest):
     user: User
 
 
-View = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
-GuardedView = Callable[Concatenate[SignedInRequest, P], HttpResponseBase]
+View = Callable[Concatenate[HttpRequest, P], R]
+GuardedView = Callable[Concatenate[SignedInRequest, P], R]
 
 
 def check(request: HttpRequest, permission: Permission, obj: Placed | None = None) -> None:
@@ -41,7 +43,7 @@ def check(request: HttpRequest, permission: Permission, obj: Placed | None = Non
         raise PermissionDenied(f"You may not {permission.label}.")
 
 
-def allow(permission: Permission) -> Callable[[GuardedView[P]], View[P]]:
+def allow(permission: Permission) -> Callable[[GuardedView[P, R]], View[P, R]]:
     """Decorate a view that needs `permission` on anything; what is about one object calls `check` as well."""
     return _guarding(permission, check)
 
@@ -53,17 +55,17 @@ def check_everywhere(request: HttpRequest, permission: Permission) -> None:
         raise PermissionDenied(f"You may {permission.label} in some places only, and this is about all of them.")
 
 
-def allow_everywhere(permission: Permission) -> Callable[[GuardedView[P]], View[P]]:
+def allow_everywhere(permission: Permission) -> Callable[[GuardedView[P, R]], View[P, R]]:
     """Decorate a view about what belongs to no site, host or guest."""
     return _guarding(permission, check_everywhere)
 
 
 def _guarding(
     permission: Permission, check_it: Callable[[HttpRequest, Permission], None]
-) -> Callable[[GuardedView[P]], View[P]]:
-    def decorate(view: GuardedView[P]) -> View[P]:
+) -> Callable[[GuardedView[P, R]], View[P, R]]:
+    def decorate(view: GuardedView[P, R]) -> View[P, R]:
         @wraps(view)
-        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> R:
             check_it(request, permission)
             return view(cast(SignedInRequest, request), *args, **kwargs)
 
@@ -74,11 +76,20 @@ def _guarding(
     return decorate
 
 
-def allow_scraper(permission: Permission) -> Callable[[GuardedView[P]], View[P]]:
+def for_oneself(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Decorate a view about whoever is signed in, and nobody else: it takes no permission."""
+    guarded = login_required(view)
+    guarded.oneself = True  # type: ignore[attr-defined]  # read by the access test
+    return guarded
+
+
+def allow_scraper(
+    permission: Permission,
+) -> Callable[[GuardedView[P, HttpResponseBase]], View[P, HttpResponseBase]]:
     """Decorate a view that monitoring reads: the bearer of `VMDASH_METRICS_TOKEN` may, and who has `permission`
     everywhere."""
 
-    def decorate(view: GuardedView[P]) -> View[P]:
+    def decorate(view: GuardedView[P, HttpResponseBase]) -> View[P, HttpResponseBase]:
         @wraps(view)
         def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
             if not _bears_token(request):

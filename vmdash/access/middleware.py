@@ -15,6 +15,14 @@ from vmdash.access.audit import record
 from vmdash.access.models import AuditEntry, User
 
 
+class ProxyHeaders(MiddlewareMixin):
+    """`X-Forwarded-Proto`, which says whether somebody came over https, is taken from proxies of ours alone."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        if not origin.may_speak_for_others(request.META.get("REMOTE_ADDR", "")):
+            request.META.pop("HTTP_X_FORWARDED_PROTO", None)
+
+
 class AuditTrail(MiddlewareMixin):
     """`REMOTE_ADDR` becomes the person's address; a 403 that no service has recorded is recorded here."""
 

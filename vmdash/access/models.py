@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser, Group
 from django.db import models
 from django.utils import timezone
 
-from vmdash.access.reach import Reach, Scope
-from vmdash.access.table import Role
+from vmdash.access import subjects
+from vmdash.access.reach import Reach, Scope, reach_of
+from vmdash.access.subjects import Subject
+from vmdash.access.table import Permission, Role
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
 
 
 class User(AbstractUser):
@@ -40,6 +46,19 @@ class User(AbstractUser):
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):
+    def visible_to(self, user: User | AnonymousUser) -> GrantQuerySet:
+        """Those on what is in the places where `user` manages people. Up to four queries."""
+        reach = reach_of(user)
+        if Permission.MANAGE_PEOPLE in reach.everywhere:
+            return self
+        permitted = models.Q(pk__in=[])
+        for subject in Subject if reach.anywhere(Permission.MANAGE_PEOPLE) else ():
+            named = self.order_by().filter(scope=subject.value).values_list("scope_id", flat=True)
+            found = subjects.reached(subject, user, Permission.MANAGE_PEOPLE).filter(pk__in=set(named))
+            ids = [str(pk) for pk in found.values_list("pk", flat=True)]
+            permitted |= models.Q(scope=subject.value, scope_id__in=ids)
+        return self.filter(permitted)
+
     def current(self) -> GrantQuerySet:
         """Those that have not ended."""
         return self.filter(models.Q(until=None) | models.Q(until__gt=timezone.now()))
@@ -107,7 +126,26 @@ class Grant(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_role_display()} on {self.scope_name or self.get_scope_display()}"
+        return f"{self.get_role_display()} on {self.on}"
+
+    @property
+    def on(self) -> str:
+        """In words: "everything", "host kvm1"."""
+        if self.scope == Scope.EVERYTHING:
+            return self.get_scope_display()
+        return f"{self.get_scope_display()} {self.scope_name or self.scope_id}"
+
+    @property
+    def until_words(self) -> str:
+        return f" until {timezone.localtime(self.until):%-d %b %Y, %H:%M %Z}" if self.until else ""
+
+    @property
+    def is_current(self) -> bool:
+        return self.until is None or self.until > timezone.now()
+
+    @property
+    def holder_name(self) -> str:
+        return str(self.group.name if self.group else self.person.username if self.person else "")
 
 
 class AuditEntry(models.Model):

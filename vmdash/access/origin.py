@@ -47,12 +47,23 @@ def address_of(peer: str, forwarded_for: str = "") -> str:
     """
     found = _parse(peer)
     hops = forwarded_for.split(",") if forwarded_for else []
-    while hops and found is not None and any(found in network for network in settings.TRUSTED_PROXIES):
+    while hops and found is not None and _is_ours(found):
         before = _parse(hops.pop())
         if before is None:
             break
         found = before
     return "" if found is None else str(found)
+
+
+def may_speak_for_others(peer: str) -> bool:
+    """Whether what this peer says of somebody else's request is believed: a proxy of ours, or, where none is named,
+    anybody. One without an address is a process of this machine."""
+    found = _parse(peer)
+    return found is None or not settings.TRUSTED_PROXIES or _is_ours(found)
+
+
+def _is_ours(address: IPv4Address | IPv6Address) -> bool:
+    return any(address in network for network in settings.TRUSTED_PROXIES)
 
 
 def _parse(text: str) -> IPv4Address | IPv6Address | None:

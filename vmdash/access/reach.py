@@ -60,10 +60,23 @@ class Reach:
     def __hash__(self) -> int:
         return hash((self.everywhere, frozenset(self._held.items())))
 
+    def narrowed_to(self, permissions: frozenset[Permission]) -> Reach:
+        """The same places, and of what may be done there these permissions alone."""
+        narrowed = Reach(())
+        narrowed.everywhere = self.everywhere & permissions
+        held = {place: granted & permissions for place, granted in self._held.items()}
+        narrowed._held = {place: granted for place, granted in held.items() if granted}
+        return narrowed
+
     @property
     def is_something(self) -> bool:
         """Whether there is anything that they may do."""
         return bool(self.everywhere or self._held)
+
+    @property
+    def kinds(self) -> set[frozenset[Permission]]:
+        """What they may do to one thing or another."""
+        return {held for held in (self.everywhere, *self._held.values()) if held}
 
     def anywhere(self, permission: Permission) -> bool:
         """Whether there is anything to which they may do it."""

@@ -12,6 +12,7 @@ from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
 from vmdash.access.models import Grant, User
+from vmdash.access.second_factor import lacking
 
 
 def person_of(session_key: str | None) -> User | AnonymousUser:
@@ -38,6 +39,8 @@ def people_of(session_keys: Collection[str]) -> dict[str, User]:
     granted = Grant.objects.by_person(users.values())
     for pk, person in users.items():
         person.reach = person.reach_with(granted[pk])
+    for pk in lacking(users.values()):
+        del users[pk]  # pages send them to set a second factor up
     return {
         key: user
         for key, content in contents.items()

@@ -1,4 +1,5 @@
-"""Hosts and guests, for rows that name them by name or UUID and not by a foreign key: jobs, alerts, live messages.
+"""What grants can be about, for rows that name it by name or id and not by a foreign key: grants, jobs, alerts, live
+messages.
 
 Those rows are further down than the apps of hosts and guests, which say here how they are found.
 """
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 
 
 class Subject(StrEnum):
+    """Each has the value of its `Scope`."""
+
+    SITE = "site"
+    TAG = "tag"
     HOST = "host"
     """Has a `name`."""
     GUEST = "guest"

@@ -34,6 +34,7 @@ class Permission(TextChoices):
     MANAGE_ALERTS = "manage_alerts", "choose whom alerts are told to"
     MANAGE_PEOPLE = "manage_people", "manage people"
     AUDIT = "audit", "read the audit trail"
+    WEBHOOKS = "webhooks", "have webhooks told of what happens"
 
 
 _ADDED: dict[Role, frozenset[Permission]] = {
@@ -50,6 +51,7 @@ _ADDED: dict[Role, frozenset[Permission]] = {
             Permission.STORAGE,
             Permission.DRAIN,
             Permission.ALERTS,
+            Permission.WEBHOOKS,
             Permission.VIEW_ALL_JOBS,
         }
     ),
@@ -63,3 +65,8 @@ _held: frozenset[Permission] = frozenset()
 for _role in Role:
     _held |= _ADDED[_role]
     ROLE_PERMISSIONS[_role] = _held
+
+
+def granted_from(role: Role) -> Permission:
+    """A permission that this role and those above it have, and none below."""
+    return min(_ADDED[role])

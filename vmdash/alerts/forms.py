@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
 from datetime import timedelta
-from typing import Any
-from urllib.parse import urlsplit
 
 from django import forms
-from django.core.validators import EmailValidator
 
 from vmdash.alerts.models import Receiver
 
@@ -33,45 +29,11 @@ class SilenceForm(forms.Form):
 
 
 class ReceiverForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    secret = forms.CharField(
-        required=False,
-        max_length=200,
-        strip=False,
-        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text="For a webhook: X-Vmdash-Signature is the HMAC-SHA256 of the body with it.",
-    )
+    """Somebody who is told of alerts by mail."""
+
+    address = forms.EmailField(max_length=254, label="Address")
 
     class Meta:
         model = Receiver
-        fields = ("name", "kind", "address", "secret", "least")
-        labels = {"kind": "By", "least": "From severity"}
-        help_texts = {"address": "An address for mail, or a URL such as https://chat.example.org/hook"}
-
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        address, kind = cleaned.get("address", ""), cleaned.get("kind", "")
-        if address and kind == Receiver.Kind.MAIL:
-            try:
-                EmailValidator()(address)
-            except forms.ValidationError:
-                self.add_error("address", "This is no address for mail.")
-        elif address and not _is_webhook(address):
-            self.add_error(
-                "address", "Write an http or https URL without a password; link-local addresses are refused."
-            )
-        return cleaned
-
-
-def _is_webhook(address: str) -> bool:
-    """A cloud's own service at a link-local address gives secrets away to whoever asks."""
-    try:
-        url = urlsplit(address)
-        if url.scheme not in ("http", "https") or not url.hostname or url.username or url.password:
-            return False
-        url.port  # noqa: B018  (raises for what is none)
-    except ValueError:
-        return False
-    try:
-        return not ipaddress.ip_address(url.hostname).is_link_local
-    except ValueError:  # a name
-        return True
+        fields = ("name", "address", "least")
+        labels = {"least": "From severity"}

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -20,6 +19,7 @@ from django.utils.dateparse import parse_datetime
 from vmdash.alerts import notifying
 from vmdash.alerts.models import Alert, Silence
 from vmdash.exceptions import InvalidInput
+from vmdash.uuids import uuid_of
 
 MOST_ALERTS = 5_000
 MOST_LABELS = 64
@@ -84,9 +84,9 @@ def _begin(one: Told, silences: Iterable[Silence], now: datetime) -> None:
         fingerprint=one.fingerprint,
         labels=dict(labels),
         host=labels.get("host", "")[:80],
-        domain=_uuid(labels.get("uuid", "")),
+        domain=uuid_of(labels.get("uuid", "")),
         pool=labels.get("pool", "")[:255],
-        job=_uuid(labels.get("job_id", "")),
+        job=uuid_of(labels.get("job_id", "")),
         started_at=min(one.starts_at, now),
         told_at=now,
         expires_at=one.ends_at,
@@ -154,10 +154,3 @@ def _time(one: Mapping[str, Any], name: str) -> datetime | None:
     if at is None or at.tzinfo is None:
         raise InvalidInput(f"“{name}” must be a time such as 2026-11-26T12:00:00Z.")
     return None if at.year < 2000 else at  # Go's zero time stands for none
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

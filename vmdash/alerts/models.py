@@ -11,10 +11,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from vmdash.access import subjects
-from vmdash.access.encryption import EncryptedTextField
 from vmdash.access.reach import Place, PlacedQuerySet
 from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.access.subjects import About, Subject
+from vmdash.severity import Severity
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -61,10 +61,7 @@ class AlertQuerySet(AboutQuerySet["Alert"]):
 class Alert(models.Model):
     """One time that a rule held for something, from its beginning to its end."""
 
-    class Severity(models.TextChoices):
-        CRITICAL = "critical", "critical"
-        WARNING = "warning", "warning"
-        INFO = "info", "info"
+    Severity = Severity
 
     fingerprint = models.CharField(max_length=64)
     """Tells what it is about: the digest of its labels."""
@@ -164,18 +161,10 @@ class Silence(models.Model):
 
 
 class Receiver(models.Model):
-    """Whom alerts are told to: an address for mail, or a webhook."""
-
-    class Kind(models.TextChoices):
-        MAIL = "mail", "Mail"
-        WEBHOOK = "webhook", "Webhook"
+    """Whom alerts are told to by mail. Webhooks are people's own (`vmdash.webhooks`)."""
 
     name = models.CharField(max_length=80, unique=True)
-    kind = models.CharField(max_length=10, choices=Kind)
     address = models.CharField(max_length=500)
-    """An address for mail, or a URL."""
-    secret = EncryptedTextField(blank=True)
-    """Signs what is sent to a webhook."""
     least = models.CharField(max_length=10, choices=Alert.Severity, default=Alert.Severity.WARNING)
     """Alerts of a lesser severity are not told."""
     enabled = models.BooleanField(default=True)

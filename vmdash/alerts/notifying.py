@@ -1,4 +1,4 @@
-"""Telling people that an alert began or ended, by mail and webhook.
+"""Telling people that an alert began or ended: by mail here, by webhook as everything else that happens.
 
 What is to be told is written down with the alert; `send_due`, which the scheduler calls, sends it, and tries again what
 could not be sent.
@@ -6,30 +6,28 @@ could not be sent.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 import logging
 import smtplib
 from datetime import timedelta
 
-import httpx
 from django.conf import settings
 from django.core.mail import EmailMessage
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from vmdash.alerts.models import Alert, Notification, Receiver
+from vmdash.severity import Severity
+from vmdash.webhooks import events as webhooks
+from vmdash.webhooks.models import Event as WebhookEvent
+from vmdash.webhooks.models import Kind
 
 log = logging.getLogger(__name__)
 
 MOST_ATTEMPTS = 8
 FIRST_PAUSE = timedelta(seconds=30)
 """Doubled after each attempt: the last is an hour after the first."""
-TIMEOUT_S = 10
 AT_ONCE = 200
 
-_ORDER = [Alert.Severity.INFO, Alert.Severity.WARNING, Alert.Severity.CRITICAL]
 Event = Notification.Event
 
 
@@ -37,21 +35,47 @@ def began(alert: Alert) -> None:
     """Have it told, unless it is silenced. In the transaction that stores the alert."""
     if alert.silence is None:
         _tell(alert, Event.FIRING, Receiver.objects.filter(enabled=True))
+        _tell_webhooks(alert, Kind.ALERT_FIRING)
 
 
 def ended(alert: Alert) -> None:
     """Have its end told to those who were told, or are going to be told, that it began."""
     told = Notification.objects.filter(alert=alert, receiver=OuterRef("pk"), event=Event.FIRING)
     _tell(alert, Event.RESOLVED, Receiver.objects.filter(Exists(told), enabled=True))
+    alert.refresh_from_db(fields=["resolved_at"])
+    _tell_webhooks(alert, Kind.ALERT_RESOLVED)
+
+
+def _tell_webhooks(alert: Alert, kind: Kind) -> None:
+    webhooks.tell(lambda: [_for_webhooks(alert, kind)], [kind])
+
+
+def _for_webhooks(alert: Alert, kind: Kind) -> WebhookEvent:
+    return WebhookEvent(
+        kind=kind,
+        at=timezone.now(),
+        host=alert.host,
+        guest=alert.domain,
+        severity=alert.severity,
+        alert=alert.pk,
+        data={
+            "rule": alert.rule,
+            "severity": alert.severity,
+            "summary": alert.summary,
+            "description": alert.description,
+            "labels": alert.labels,
+            "started_at": alert.started_at.isoformat(),
+            "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
+        },
+    )
 
 
 def _tell(alert: Alert, event: Notification.Event, receivers: object) -> None:
-    rank = _ORDER.index(Alert.Severity(alert.severity))
     Notification.objects.bulk_create(
         [
             Notification(alert=alert, receiver=receiver, event=event, due_at=timezone.now())
             for receiver in receivers  # type: ignore[attr-defined]
-            if rank >= _ORDER.index(Alert.Severity(receiver.least))
+            if Severity(alert.severity).is_at_least(receiver.least)
         ],
         ignore_conflicts=True,
     )
@@ -74,8 +98,8 @@ def send_due() -> int:
 def _send(one: Notification, attempt: int) -> bool:
     row = Notification.objects.filter(pk=one.pk)
     try:
-        _DELIVER[Receiver.Kind(one.receiver.kind)](one)
-    except (httpx.HTTPError, smtplib.SMTPException, OSError) as error:
+        _mail(one)
+    except (smtplib.SMTPException, OSError) as error:
         words = f"{type(error).__name__}: {error}"[:300]
         row.update(error=words)
         if attempt >= MOST_ATTEMPTS:
@@ -98,31 +122,3 @@ def _mail(one: Notification) -> None:
         body=f"{alert.summary}.\n\n{alert.description}\n\n{since}\n{labels}{link}\n",
         to=[one.receiver.address],
     ).send()
-
-
-def _post(one: Notification) -> None:
-    alert = one.alert
-    body = json.dumps(
-        {
-            "event": f"alert.{one.event}",
-            "rule": alert.rule,
-            "severity": alert.severity,
-            "summary": alert.summary,
-            "description": alert.description,
-            "labels": alert.labels,
-            "started_at": alert.started_at.isoformat(),
-            "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
-        }
-    ).encode()
-    headers = {"Content-Type": "application/json", "User-Agent": "vmdash"}
-    if one.receiver.secret:
-        headers["X-Vmdash-Signature"] = f"sha256={sign(one.receiver.secret, body)}"
-    httpx.post(one.receiver.address, content=body, headers=headers, timeout=TIMEOUT_S).raise_for_status()
-
-
-def sign(secret: str, body: bytes) -> str:
-    """HMAC-SHA256 in hexadecimal digits."""
-    return hmac.new(secret.encode(), body, hashlib.sha256).hexdigest()
-
-
-_DELIVER = {Receiver.Kind.MAIL: _mail, Receiver.Kind.WEBHOOK: _post}

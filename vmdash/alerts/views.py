@@ -102,8 +102,8 @@ def add_receiver(request: SignedInRequest) -> HttpResponse:
     form = ReceiverForm(request.POST)
     if not form.is_valid():
         return _show_receivers(request, form, 400)
-    if form.cleaned_data["kind"] == Receiver.Kind.MAIL and not settings.SENDS_MAIL:
-        form.add_error("kind", "vmdash has no mail server: set VMDASH_EMAIL_URL first.")
+    if not settings.SENDS_MAIL:
+        form.add_error("address", "vmdash has no mail server: set VMDASH_EMAIL_URL first.")
         return _show_receivers(request, form, 409)
     made = form.save()
     record(user=request.user, action="alert.receiver.add", target_kind="receiver", target_name=made.name)

@@ -48,6 +48,10 @@ class JobQuerySet(models.QuerySet["Job"]):
         everybodys, seen = _about(user, Permission.VIEW_ALL_JOBS), _about(user, Permission.VIEW)
         return self.alias(target_guest=TARGET_GUEST).filter(everybodys | Q(seen, requested_by_id=user.pk))
 
+    def about(self, user: User | AnonymousUser, permission: Permission) -> JobQuerySet:
+        """Those about what `user` may do this to."""
+        return self.alias(target_guest=TARGET_GUEST).filter(_about(user, permission))
+
     def unfinished(self) -> JobQuerySet:
         return self.filter(state__in=Job.UNFINISHED)
 

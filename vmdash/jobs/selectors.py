@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from django.utils import timezone
 from vmdash import formats
 from vmdash.access.roles import Permission, can_everywhere
 from vmdash.jobs.models import Job, JobQuerySet
-from vmdash.jobs.services import is_cancellable, may_cancel, may_retry
+from vmdash.jobs.services import cancellable_by, is_cancellable, is_retryable
 
 if TYPE_CHECKING:
     from vmdash.access.models import User
@@ -105,7 +105,22 @@ class Tray:
     """Unfinished jobs of other people, for those who may see them."""
 
 
-def job_row(job: Job, user: User, children: Iterable[Job] = ()) -> JobRow:
+def job_row(job: Job, user: User) -> JobRow:
+    [row] = rows_of([job], user)
+    return row
+
+
+def rows_of(
+    jobs: Iterable[Job], user: User, children: Mapping[UUID | None, Sequence[Job]] | None = None
+) -> list[JobRow]:
+    """Rows in the same order, of jobs that `user` sees; `children` of some of them are folded in. One query at most."""
+    found, parts = list(jobs), children or {}
+    theirs = cancellable_by([*found, *(part for some in parts.values() for part in some)], user)
+    return [_row(job, theirs, parts.get(job.pk, ())) for job in found]
+
+
+def _row(job: Job, theirs: Collection[UUID], children: Sequence[Job]) -> JobRow:
+    """`theirs`: the jobs that the person may cancel."""
     tone, icon = _LOOKS[Job.State(job.state)]
     lasted = (job.finished_at or timezone.now()) - job.started_at if job.started_at else None
     return JobRow(
@@ -113,9 +128,9 @@ def job_row(job: Job, user: User, children: Iterable[Job] = ()) -> JobRow:
         tone,
         icon,
         lasted,
-        may_cancel=is_cancellable(job) and may_cancel(job, user),
-        may_retry=may_retry(job, user),
-        children=[job_row(child, user) for child in children],
+        may_cancel=job.pk in theirs and is_cancellable(job),
+        may_retry=job.pk in theirs and is_retryable(job),
+        children=[_row(child, theirs, ()) for child in children],
     )
 
 
@@ -141,7 +156,7 @@ def job_rows(jobs: Iterable[Job], user: User, *, folded: bool) -> list[JobRow]:
     if folded:
         for child in Job.objects.visible_to(user).filter(parent__in=found).order_by("created_at"):
             children[child.parent_id].append(child)
-    return [job_row(job, user, children[job.pk]) for job in found]
+    return rows_of(found, user, children)
 
 
 def tray(user: User) -> Tray:
@@ -150,8 +165,8 @@ def tray(user: User) -> Tray:
     ended = mine.filter(finished_at__gt=timezone.now() - ENDED_LATELY, parent=None).exclude(kind__in=UNTOLD)
     others = Job.objects.visible_to(user).unfinished().exclude(requested_by=user)
     return Tray(
-        active=[job_row(job, user) for job in mine.unfinished()[:MOST_IN_TRAY]],
-        ended=[job_row(job, user) for job in ended.order_by("-finished_at")[:MOST_IN_TRAY]],
+        active=rows_of(mine.unfinished()[:MOST_IN_TRAY], user),
+        ended=rows_of(ended.order_by("-finished_at")[:MOST_IN_TRAY], user),
         others=others.count(),
     )
 

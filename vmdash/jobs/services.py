@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
 from vmdash.access.audit import record
 from vmdash.access.models import User
-from vmdash.access.roles import Permission, can
+from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.exceptions import Conflict, InvalidInput, NotPermitted
 from vmdash.jobs import registry, transitions
 from vmdash.jobs.enqueue import enqueue
@@ -111,6 +112,17 @@ def may_cancel(job: Job, user: User) -> bool:
     )
 
 
+def cancellable_by(jobs: Collection[Job], user: User) -> set[UUID]:
+    """The ids of those for which `may_cancel` says yes, of many that `user` sees; in one query at most."""
+    ids = {job.pk for job in jobs}
+    if not ids or can_everywhere(user, Permission.OPERATE):
+        return ids
+    own = {job.pk for job in jobs if job.requested_by_id == user.pk}
+    if ids == own or not can(user, Permission.OPERATE):
+        return own
+    return own | set(Job.objects.filter(pk__in=ids - own).about(user, Permission.OPERATE).values_list("pk", flat=True))
+
+
 def is_cancellable(job: Job) -> bool:
     """Whether its state and kind allow it now, and nobody has asked for it yet."""
     if job.state == Job.State.QUEUED:
@@ -155,9 +167,14 @@ def _cancel_begun(job: Job) -> bool:
 def may_retry(job: Job, user: User) -> bool:
     """Whether it ended without success and can be asked for again by this person: their own, or anybody's for those who
     operate the fleet. The kind checks the right to the thing itself."""
+    return is_retryable(job) and may_cancel(job, user)
+
+
+def is_retryable(job: Job) -> bool:
+    """Whether its state and kind allow it."""
     kind = registry.find(job.kind)
     ended = job.state in (Job.State.FAILED, Job.State.CANCELLED, Job.State.RECONCILED)
-    return ended and kind is not None and kind.again is not None and may_cancel(job, user)
+    return ended and kind is not None and kind.again is not None
 
 
 class ConfirmationNeeded(InvalidInput):

@@ -20,6 +20,9 @@ from vmdash.jobs.places import Need
 from vmdash.live import groups
 from vmdash.live.messages import JobChanged, JobLogged
 from vmdash.live.publish import publish_now
+from vmdash.uuids import uuid_of
+from vmdash.webhooks import events as webhooks
+from vmdash.webhooks.models import Event, Kind
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +106,33 @@ def _finish(job: Job, before: tuple[Job.State, ...] | list[Job.State], after: Jo
             why = f": {job.error}" if job.error else ""
             failed = after in (State.FAILED, State.RECONCILED)
             _record(job, "job.end", f"{job.label}: {job.state_words}{why}", failed=failed)
+        if ended:
+            webhooks.tell(lambda: [_event(job)], [Kind.JOB_FINISHED])
     return ended
+
+
+def _event(job: Job) -> Event:
+    """That it has ended, for webhooks."""
+    return Event(
+        kind=Kind.JOB_FINISHED,
+        at=job.finished_at or timezone.now(),
+        host=job.host_name,
+        guest=uuid_of(job.target_id) if job.target_kind == "domain" else None,
+        person=job.requested_by_id,
+        data={
+            "id": str(job.pk),
+            "kind": job.kind,
+            "label": job.label,
+            "target": {"kind": job.target_kind, "id": job.target_id, "name": job.target_name},
+            "host": job.host_name,
+            "state": job.state,
+            "error": job.error,
+            "requested_by": job.requested_by_name,
+            "created_at": job.created_at.isoformat(),
+            "started_at": job.started_at.isoformat() if job.started_at else None,
+            "finished_at": job.finished_at.isoformat() if job.finished_at else None,
+        },
+    )
 
 
 def _record(job: Job, action: str, detail: str, *, failed: bool = False) -> None:

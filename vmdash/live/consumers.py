@@ -15,6 +15,8 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.contrib.auth.models import AnonymousUser
 from redis import RedisError
 
+from vmdash.access import origin
+from vmdash.access.bearers import Key
 from vmdash.access.reach import reach_of
 from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.exceptions import NotPermitted, VmdashError
@@ -24,6 +26,7 @@ from vmdash.live.outbox import Outbox
 from vmdash.live.people import people
 from vmdash.live.publish import encode
 from vmdash.live.redis import client, watched_key
+from vmdash.live.refusals import note
 from vmdash.live.sight import NOTHING, screens_of
 from vmdash.live.topics import group_of, guest_of, parse_watch
 
@@ -49,6 +52,7 @@ MOST_REFUSALS = 20
 
 _newest_ticks = sync_to_async(newest_ticks, thread_sensitive=False)
 _screens_of = database_sync_to_async(screens_of)
+_note_refusal = database_sync_to_async(note)
 
 
 class LiveConsumer(AsyncWebsocketConsumer):
@@ -75,6 +79,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         self._refusals = 0
         self._ended = False
         self._person: User | AnonymousUser = AnonymousUser()
+        forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+        origin.begin((scope.get("client") or ("",))[0], forwarded)
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -103,6 +109,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
         except VmdashError as error:
             self._refusals += 1
             self._outbox.put(encode({"type": "error", "message": str(error)}))
+            if self._person.is_authenticated:
+                await _note_refusal(self._person, text_data or "", str(error))
             if self._refusals > MOST_REFUSALS:
                 await self._end(ABUSE)
 
@@ -167,7 +175,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             if self._ended or time.monotonic() - self._checked_at < oldest_s:
                 return not self._ended
             asked_at = time.monotonic()
-            person, sights = await people().ask(self.scope["session"].session_key)
+            person, sights = await people().ask(self._key())
             if not can(person, Permission.VIEW):
                 await self._end(NOT_PERMITTED if person.is_authenticated else SIGNED_OUT)
                 return False
@@ -181,6 +189,11 @@ class LiveConsumer(AsyncWebsocketConsumer):
             self._outbox.start_over()
             await self._follow_what_is_allowed()
         return True
+
+    def _key(self) -> Key | None:
+        """By which this person is known: their session or, from a script, their token."""
+        scope: Any = self.scope
+        return scope.get("bearer") or scope["session"].session_key  # type: ignore[no-any-return]
 
     async def _end(self, code: int) -> None:
         if not self._ended:

@@ -62,7 +62,7 @@ class Following:
     def text(self, delivery: Delivery) -> str | None:
         """The text that the page gets; None if it wants or may hear nothing of the message."""
         if delivery.group in self.whole:
-            if self.sights.seen is None and (self.sights.jobs is None or not delivery.is_for_all_jobs):
+            if self._hears_all_of(delivery):
                 return delivery.text  # as it is: most people see everything, and nothing is decoded for them
             return self._heard(delivery)
         wanted = self.samples.get(delivery.group)
@@ -70,11 +70,21 @@ class Following:
         some = self.seen_of(tick, wanted) if tick else None
         return encode(some) if some else None
 
+    def _hears_all_of(self, delivery: Delivery) -> bool:
+        """Whether everything of this group is for them."""
+        if delivery.is_for_a_screen:
+            return self.sights.screens is None
+        return self.sights.seen is None and (self.sights.jobs is None or not delivery.is_for_all_jobs)
+
     def _heard(self, delivery: Delivery) -> str | None:
         message, sight = delivery.message, self.sights.seen
         kind = message["type"]
         if kind in ("job", "job_line"):
             return delivery.text if self._hears_job(delivery) else None
+        if kind == "screen":
+            screens = self.sights.screens
+            seen = screens is None or screens.has_guest(message["uuid"], message.get("host", 0))
+            return delivery.text if seen else None
         if sight is None:
             return delivery.text
         if kind == "tick":

@@ -23,9 +23,13 @@ def host(host_id: int) -> str:
     return f"host.{host_id}"
 
 
+SCREENS = "guest."
+"""How the groups of `guest` begin."""
+
+
 def guest(uuid: UUID | str) -> str:
     """What only the page of one guest wants: screen pictures."""
-    return f"guest.{uuid}"
+    return f"{SCREENS}{uuid}"
 
 
 def jobs_of(user_id: int) -> str:

@@ -16,7 +16,7 @@ from typing import Any, Protocol, cast
 import orjson
 from channels.layers import BaseChannelLayer, get_channel_layer
 
-from vmdash.live.groups import ALL_JOBS
+from vmdash.live.groups import ALL_JOBS, SCREENS
 from vmdash.live.loops import one_per_loop
 from vmdash.live.messages import Tick
 
@@ -38,6 +38,11 @@ class Delivery:
     def is_for_all_jobs(self) -> bool:
         """It comes from the group of everybody's jobs."""
         return self.group == ALL_JOBS
+
+    @property
+    def is_for_a_screen(self) -> bool:
+        """It comes from the group of one guest's pictures."""
+        return self.group.startswith(SCREENS)
 
     @cached_property
     def message(self) -> dict[str, Any]:

@@ -246,6 +246,8 @@ class ScreenTaken(TypedDict):
 
     type: Literal["screen"]
     uuid: str
+    host: int
+    """Where it was taken: it may have moved to where not everybody may look at it."""
     at: int
 
 

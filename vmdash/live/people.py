@@ -8,6 +8,7 @@ from collections.abc import Collection
 from channels.db import database_sync_to_async
 from django.contrib.auth.models import AnonymousUser
 
+from vmdash.access.bearers import Bearer, Key, people_bearing
 from vmdash.access.models import User
 from vmdash.access.sessions import people_of
 from vmdash.live.loops import one_per_loop
@@ -17,8 +18,10 @@ Present = tuple[User | AnonymousUser, Sights]
 """Who it is, and of what they hear."""
 
 
-def _present(keys: Collection[str]) -> dict[str, Present]:
-    found = people_of(keys)
+def _present(keys: Collection[Key]) -> dict[Key, Present]:
+    found: dict[Key, User] = {}
+    found.update(people_of([key for key in keys if isinstance(key, str)]).items())
+    found.update(people_bearing(key for key in keys if isinstance(key, Bearer)).items())
     sights = sights_of(found)
     return {key: (person, sights[key]) for key, person in found.items()}
 
@@ -30,15 +33,15 @@ class People:
     """Asks the database for all that are waited for, one question at a time."""
 
     def __init__(self) -> None:
-        self._waiting: dict[str, list[asyncio.Future[Present]]] = {}
+        self._waiting: dict[Key, list[asyncio.Future[Present]]] = {}
         self._asking: asyncio.Task[None] | None = None
 
-    async def ask(self, session_key: str | None) -> Present:
-        """The person that this session belongs to, not before now. Raises what the database raises."""
-        if not session_key:
+    async def ask(self, key: Key | None) -> Present:
+        """The person that this session or token belongs to, not before now. Raises what the database raises."""
+        if not key:
             return AnonymousUser(), NOTHING
         answer: asyncio.Future[Present] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(session_key, []).append(answer)
+        self._waiting.setdefault(key, []).append(answer)
         if self._asking is None:
             self._asking = asyncio.create_task(self._ask())
         return await answer
@@ -52,7 +55,7 @@ class People:
         finally:
             self._asking = None
 
-    async def _answer(self, waiting: dict[str, list[asyncio.Future[Present]]]) -> None:
+    async def _answer(self, waiting: dict[Key, list[asyncio.Future[Present]]]) -> None:
         answers = [(key, answer) for key, answers in waiting.items() for answer in answers]
         try:
             people = await _ask_database(list(waiting))

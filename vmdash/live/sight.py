@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from vmdash.access.reach import Reach, Scope, reach_of
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
     from vmdash.access.models import User
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,25 +41,26 @@ class Sight:
 
 @dataclass(frozen=True, slots=True)
 class Sights:
-    """What one person may see, and of what they may see everybody's jobs; None is everything."""
+    """What one person may see, and of what they may see everybody's jobs, and the screens; None is everything."""
 
     seen: Sight | None = Sight()
     jobs: Sight | None = Sight()
+    screens: Sight | None = Sight()
 
 
 NOTHING = Sights()
+_PERMISSIONS = (Permission.VIEW, Permission.VIEW_ALL_JOBS, Permission.CONSOLE)
+"""In the order of `Sights`."""
 
 
-def sights_of(people: Mapping[str, User]) -> dict[str, Sights]:
-    """By the same keys. At most four queries for all those who were granted the same."""
+def sights_of(people: Mapping[K, User]) -> dict[K, Sights]:
+    """By the same keys. At most six queries for all those who were granted the same."""
     found: dict[Reach, Sights] = {}
     by_key = {}
     for key, person in people.items():
         reach = reach_of(person)
         if reach not in found:
-            found[reach] = Sights(
-                *(_sight(person, reach, permission) for permission in (Permission.VIEW, Permission.VIEW_ALL_JOBS))
-            )
+            found[reach] = Sights(*(_sight(person, reach, permission) for permission in _PERMISSIONS))
         by_key[key] = found[reach]
     return by_key
 

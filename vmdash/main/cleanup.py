@@ -7,7 +7,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 from importlib import import_module
 
+from allauth.usersessions.models import UserSession
+from axes.models import AccessAttempt
 from django.conf import settings
+from django.contrib.sessions.models import Session
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
@@ -16,7 +19,9 @@ from domains.models import Domain, GuestEvent
 from domains.snapshots.models import ScheduledSnapshot, Snapshot
 from hosts.models import HostEvent
 from vmdash.access.trail import retention
+from vmdash.api import once
 from vmdash.jobs.models import Job
+from vmdash.webhooks.models import Event
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +31,8 @@ CONSOLE_JOBS_DAYS = 7
 """Opening a console is a job, too; the audit trail tells of it for longer."""
 SCHEDULED_DAYS = 90
 """That a schedule saw to a guest is forgotten after this time, unless the snapshot is still there."""
+WEBHOOK_EVENTS_DAYS = 7
+"""With what came of telling them: the last delivery is tried long before."""
 _AT_ONCE = 500
 """Rows a transaction: nobody waits long for the database."""
 
@@ -33,7 +40,9 @@ _AT_ONCE = 500
 def clean_up() -> None:
     """Remove what is too old. Whatever ends it half-way, the next time goes on."""
     import_module(settings.SESSION_ENGINE).SessionStore.clear_expired()
+    UserSession.objects.exclude(session_key__in=Session.objects.values("session_key")).delete()
     now = timezone.now()
+    AccessAttempt.objects.filter(attempt_time__lt=now - settings.AXES_COOLOFF_TIME).delete()
     guests = _remove(Domain.objects.filter(gone_at__lt=now - timedelta(days=GONE_GUESTS_DAYS)))
     old = Q(finished_at__lt=now - timedelta(days=settings.JOB_RETENTION_DAYS))
     console = Q(kind=CONSOLE_OPEN.name, finished_at__lt=now - timedelta(days=CONSOLE_JOBS_DAYS))
@@ -46,12 +55,21 @@ def clean_up() -> None:
     _remove(GuestEvent.objects.filter(Q(Exists(later)) | Q(kind=GuestEvent.Kind.GONE), at__lt=too_old))
     of_host = HostEvent.objects.filter(host=OuterRef("host"), at__lt=too_old, at__gt=OuterRef("at"))
     _remove(HostEvent.objects.filter(Exists(of_host), at__lt=too_old))
+    _remove(Event.objects.filter(at__lt=now - timedelta(days=WEBHOOK_EVENTS_DAYS)))
+    once.forget_old()
     if settings.AUDIT_RETENTION_DAYS:
         retention.prune(now - timedelta(days=settings.AUDIT_RETENTION_DAYS))
     log.info("Cleaned up: %d guests that were gone, %d old jobs", guests, jobs)
 
 
-Rows = QuerySet[Domain] | QuerySet[Job] | QuerySet[ScheduledSnapshot] | QuerySet[GuestEvent] | QuerySet[HostEvent]
+Rows = (
+    QuerySet[Domain]
+    | QuerySet[Job]
+    | QuerySet[ScheduledSnapshot]
+    | QuerySet[GuestEvent]
+    | QuerySet[HostEvent]
+    | QuerySet[Event]
+)
 
 
 def _remove(rows: Rows) -> int:

@@ -6,15 +6,20 @@ from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from vmdash.api import problems
+
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """With the reason where a view gave one in words; what Django finds suspicious is not repeated."""
     reason = str(exception) if isinstance(exception, BadRequest) else ""
+    if problems.is_expected_by(request):
+        return problems.problem(400, reason or "The request makes no sense.")
     return render(request, "400.html", {"reason": reason}, status=400)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """With the reason where a view gave one in words."""
-    told = exception.args[0] if isinstance(exception, Http404) and exception.args else ""
-    in_words = isinstance(told, str) and not told.endswith("matches the given query.")
-    return render(request, "404.html", {"reason": told if in_words else ""}, status=404)
+    reason = problems.reason_of(exception) if isinstance(exception, Http404) else ""
+    if problems.is_expected_by(request):
+        return problems.problem(404, reason or problems.NOTHING)
+    return render(request, "404.html", {"reason": reason}, status=404)

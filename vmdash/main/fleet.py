@@ -21,7 +21,7 @@ from vmdash.alerts.models import Alert
 from vmdash.alerts.selectors import loud
 from vmdash.formats import natural
 from vmdash.jobs.models import Job
-from vmdash.jobs.selectors import JobRow, job_row
+from vmdash.jobs.selectors import JobRow, rows_of
 from vmdash.live import cache
 from vmdash.main.last_hour import Happening, last_hour
 from vmdash.metrics.trouble import HistoryTrouble, history_trouble
@@ -196,7 +196,7 @@ def fleet(user: User, *, site: str = "") -> Fleet:
         slow=[loss for loss in losses if loss.percent >= SLOW_STEAL_PERCENT][:MOST_SLOW],
         worst=losses[:WORST],
         alerts=list(loud(user).exclude(rule__in=SAID_ALREADY)[:MOST_IN_LIST]),
-        jobs=[job_row(job, user) for job in Job.objects.visible_to(user).unfinished()[:MOST_JOBS]],
+        jobs=rows_of(Job.objects.visible_to(user).unfinished()[:MOST_JOBS], user),
         happenings=last_hour(user, hosts),
         history=history_trouble(),
     )

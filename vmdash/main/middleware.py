@@ -8,8 +8,34 @@ from django.core.exceptions import BadRequest
 from django.http import Http404, HttpRequest
 from django.utils.deprecation import MiddlewareMixin
 
+from vmdash.access.audit import record
+from vmdash.access.models import User
+from vmdash.live.hourly import times_in_this_hour
+
+MANY_NOT_FOUND = 50
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 """Tabs and line ends are people's; nothing is called by any of the others, and PostgreSQL refuses NUL."""
+
+
+class NoteGuessing(MiddlewareMixin):
+    """Things that are not there, or not for this person, are not found: the two cannot be told apart, and a single one
+    is a stale bookmark as a rule, so it is not written down. Whoever meets many of them within an hour may be guessing:
+    that is one entry of the audit trail."""
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
+        user = getattr(request, "user", None)
+        if not isinstance(exception, Http404) or not isinstance(user, User):
+            return
+        if times_in_this_hour(f"not-found:{user.pk}") == MANY_NOT_FOUND:
+            words = f"{MANY_NOT_FOUND} things that are not there, or not for them, within an hour"
+            record(
+                user=user,
+                action="page.guessing",
+                target_kind="page",
+                target_name=f"{request.method} {request.path}",
+                refused=True,
+                detail=words,
+            )
 
 
 class RefuseControlCharacters(MiddlewareMixin):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import os
 import string
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,9 +84,14 @@ def _collect_static_files() -> None:
     """Collect them when one has changed since the last time; hashing and packing them takes a while."""
     stamp = settings.DATA_DIR / "static.stamp"
     fingerprint = _static_fingerprint()
-    if stamp.exists() and stamp.read_text() == fingerprint:
+    is_there = (settings.STATIC_ROOT / "staticfiles.json").exists()
+    if is_there and stamp.exists() and stamp.read_text() == fingerprint:
         return
-    call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+    mask = os.umask(0o022)  # a proxy that is another user's may serve them
+    try:
+        call_command("collectstatic", interactive=False, clear=True, verbosity=0)
+    finally:
+        os.umask(mask)
     stamp.write_text(fingerprint)
 
 

@@ -26,14 +26,23 @@ def embedded() -> set[str]:
     return {name for name, here in ((REDIS, settings.EMBEDDED_REDIS), (HISTORY, settings.EMBEDDED_TSDB)) if here}
 
 
+def commands() -> dict[str, str]:
+    """What the Procfile says, by the names of its processes."""
+    found: dict[str, str] = parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes
+    return found
+
+
+def left_out() -> set[str]:
+    """The names of the servers that are used from elsewhere, and not started here."""
+    return {REDIS, HISTORY} - embedded()
+
+
 def programs() -> list[Program]:
     """Every process to start, in the order of the Procfile."""
-    commands = parse_procfile((settings.BASE_DIR / "Procfile").read_text()).processes
-    left_out = {REDIS, HISTORY} - embedded()
     return [
         Program(name, command, is_ready=_READY.get(name, lambda: True), basic=name in {REDIS, HISTORY})
-        for name, command in commands.items()
-        if name not in left_out
+        for name, command in commands().items()
+        if name not in left_out()
     ]
 
 

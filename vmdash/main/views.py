@@ -1,27 +1,21 @@
-"""The fleet page, signing in and out."""
+"""The fleet page."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.contrib.auth.forms import AuthenticationForm
-from django.contrib.auth.views import LoginView, LogoutView
 from django.core.exceptions import BadRequest
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from hosts.models import Host
 from hosts.timeline import fleet_charts, fleet_events
-from vmdash.access.audit import record
 from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission, can_everywhere
 from vmdash.exceptions import InvalidInput
 from vmdash.main.fleet import fleet as fleet_of
 from vmdash.main.moments import Slider, slider_of
 from vmdash.main.past import fleet_then
-from vmdash.main.refusals import note_refusal
 from vmdash.metrics.panel import Form, Panel, answer, chosen_window
 
 
@@ -81,27 +75,3 @@ def _slider(request: SignedInRequest, site: str) -> Slider:
         return slider_of(request.GET, site=site)
     except InvalidInput as error:
         raise BadRequest(str(error)) from error
-
-
-class SignIn(LoginView):
-    """Both what succeeds and what does not is written to the audit trail."""
-
-    template_name = "main/sign_in.html"
-    redirect_authenticated_user = True
-
-    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        record(user=form.get_user(), action="sign_in")
-        return super().form_valid(form)
-
-    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
-        note_refusal(name=str(form.data.get("username", "")), address=self.request.META.get("REMOTE_ADDR", ""))
-        return super().form_invalid(form)
-
-
-class SignOut(LogoutView):
-    """POST only. Live connections of the session end within two seconds."""
-
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if request.user.is_authenticated:
-            record(user=request.user, action="sign_out")
-        return super().post(request, *args, **kwargs)

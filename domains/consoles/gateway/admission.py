@@ -22,6 +22,7 @@ from domains.consoles.gateway.endings import CloseCode, Ended, Ending
 from domains.consoles.tickets import SUBPROTOCOL_PREFIX, Kind, Target, Ticket
 from domains.models import Domain
 from vmdash.access import audit
+from vmdash.access.bearers import Bearer, Key, people_bearing
 from vmdash.access.models import User
 from vmdash.access.roles import Permission, can
 
@@ -42,7 +43,7 @@ class Visit:
     """Somebody who was let in."""
 
     user: User
-    session_key: str
+    session_key: Key
     domain: Domain
     kind: Kind
     target: Target
@@ -55,9 +56,11 @@ def admit(path: str, headers: Mapping[str, str]) -> Visit:
         Refused: the request is none of ours, or the person may not.
         redis.RedisError: the ticket cannot be looked up.
     """
-    _check_origin(headers.get("Origin", ""))
+    session_key: Key | None = Bearer.of(headers.get("Authorization", ""))
+    if session_key is None:  # no page elsewhere can send that header, so a script may come from anywhere
+        _check_origin(headers.get("Origin", ""))
+        session_key = parse_cookie(headers.get("Cookie", "")).get(settings.SESSION_COOKIE_NAME, "")
     kind, guest = _parse_path(path)
-    session_key = parse_cookie(headers.get("Cookie", "")).get(settings.SESSION_COOKIE_NAME, "")
     user = user_of(session_key)
     domain = Domain.objects.filter(pk=guest).first()
     try:
@@ -65,7 +68,7 @@ def admit(path: str, headers: Mapping[str, str]) -> Visit:
     except tickets.TicketInvalid:
         raise _refusal(user, domain, "The ticket was used already or is too old. Open the console again.") from None
     if not isinstance(user, User) or not _is_for(ticket, user, session_key):
-        raise _refusal(user, domain, "The ticket was made for another person or another sign-in.")
+        raise _refusal(user, domain, "The ticket was made for another person or another sign-in.", ticket)
     if (ticket.guest, ticket.kind) != (guest, kind):
         raise _refusal(user, domain, "The ticket is for another console.")
     if domain is None or domain not in Domain.objects.visible_to(user):
@@ -91,8 +94,11 @@ def check_stay(visit: Visit) -> None:
         raise Ended(Ending(CloseCode.GUEST_GONE, "The guest is gone."))
 
 
-def user_of(session_key: str) -> User | AnonymousUser:
-    """Who is signed in with that session now; nobody when it ended or the password was changed since."""
+def user_of(session_key: Key) -> User | AnonymousUser:
+    """Who is signed in with that session now; nobody when it ended or the password was changed since. Or whose token it
+    is, while that counts."""
+    if isinstance(session_key, Bearer):
+        return people_bearing([session_key]).get(session_key) or AnonymousUser()
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     user = get_user(request)
@@ -123,15 +129,16 @@ def _token(protocols: str) -> str:
     raise Refused("A console needs a ticket.", HTTPStatus.BAD_REQUEST)
 
 
-def _is_for(ticket: Ticket, user: User, session_key: str) -> bool:
+def _is_for(ticket: Ticket, user: User, session_key: Key) -> bool:
     return ticket.user_id == user.pk and constant_time_compare(ticket.session, tickets.session_digest(session_key))
 
 
-def _refusal(user: User | AnonymousUser, domain: Domain | None, words: str) -> Refused:
-    """A refusal; recorded when a person stands behind it, so that strangers cannot fill the audit trail."""
-    if isinstance(user, User):
+def _refusal(user: User | AnonymousUser, domain: Domain | None, words: str, ticket: Ticket | None = None) -> Refused:
+    """A refusal; recorded when a person stands behind it, so that strangers cannot fill the audit trail. A `ticket`
+    stands for one: it was made for somebody, and is used up."""
+    if isinstance(user, User) or ticket:
         audit.record(
-            user=user,
+            user=user if isinstance(user, User) else None,
             action="console.connect",
             target_kind="domain",
             target_id=domain.pk if domain else "",

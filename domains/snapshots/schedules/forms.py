@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
-from uuid import UUID
 
 from django import forms
 
-from domains.models import Domain
+from domains.naming import shortest_name, the_guest
 from domains.snapshots.models import SnapshotSchedule
 from hosts.models import Tag
 from vmdash.access.reach import Scope, reach_of
 from vmdash.access.roles import Permission, can, can_everywhere
+from vmdash.exceptions import InvalidInput
 
 if TYPE_CHECKING:
     from vmdash.access.models import User
@@ -92,27 +92,12 @@ class ScheduleForm(ModelForm):
         return found
 
     def _find_guest(self, text: str) -> None:
-        guests = Domain.objects.visible_to(self.user).select_related("host")
-        uuid = _uuid(text)
-        named = list(guests.filter(pk=uuid) if uuid else guests.filter(name=text)[:2])
-        if len(named) == 1 and not can(self.user, Permission.SNAPSHOT, named[0]):
-            self.add_error("guest", f"You may not {Permission.SNAPSHOT.label} of this guest.")
-        elif len(named) == 1:
-            self.instance.domain = named[0]
-        elif named:
-            self.add_error("guest", f"There are several guests called {text}. Write the UUID of the one.")
+        try:
+            guest = the_guest(self.user, text)
+        except InvalidInput as error:
+            self.add_error("guest", str(error))
+            return
+        if can(self.user, Permission.SNAPSHOT, guest):
+            self.instance.domain = guest
         else:
-            self.add_error("guest", "There is no such guest.")
-
-
-def shortest_name(domain: Domain) -> str:
-    """Its name where that says which one is meant, else its UUID."""
-    alone = Domain.objects.present().filter(name=domain.name).count() == 1
-    return domain.name if alone else str(domain.pk)
-
-
-def _uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+            self.add_error("guest", f"You may not {Permission.SNAPSHOT.label} of this guest.")

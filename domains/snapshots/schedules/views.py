@@ -12,9 +12,10 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from domains.models import Domain
+from domains.naming import shortest_name
 from domains.snapshots.models import SnapshotSchedule
 from domains.snapshots.schedules import services
-from domains.snapshots.schedules.forms import ScheduleForm, shortest_name
+from domains.snapshots.schedules.forms import ScheduleForm
 from domains.snapshots.schedules.overview import states_of
 from domains.snapshots.schedules.page import forecasts, obstacles_of, schedule_page
 from vmdash.access.guards import SignedInRequest, allow, check

@@ -6,6 +6,7 @@ import getpass
 import sys
 from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -24,9 +25,19 @@ class Command(BaseCommand):
         parser.add_argument("--role", choices=Role.values, help="a new person needs one")
         parser.add_argument("--email", help="their mail address, for those who ask for mail")
         parser.add_argument("--password", action="store_true", help="a new password for somebody who has one already")
+        parser.add_argument(
+            "--no-second-factor", action="store_true", help="forget the second factor of somebody who lost it"
+        )
 
     def handle(
-        self, *args: Any, name: str, role: str | None, email: str | None, password: bool, **options: Any
+        self,
+        *args: Any,
+        name: str,
+        role: str | None,
+        email: str | None,
+        password: bool,
+        no_second_factor: bool,
+        **options: Any,
     ) -> None:
         user = User.objects.filter(username=name).first()
         if user is None and role is None:
@@ -49,8 +60,10 @@ class Command(BaseCommand):
                 target_kind="user",
                 target_id=user.pk,
                 target_name=name,
-                detail=f"role {user.role}",
+                detail=f"role {user.role}" + (", second factor forgotten" if no_second_factor else ""),
             )
+            if no_second_factor:
+                Authenticator.objects.filter(user=user).delete()
         self.stdout.write(f"{name} is {Role(user.role).label.lower()}." if user.role else f"{name} has no role.")
 
 

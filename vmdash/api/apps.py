@@ -1,0 +1,12 @@
+from django.apps import AppConfig
+
+
+class ApiConfig(AppConfig):
+    name = "vmdash.api"
+    label = "api"
+
+    def ready(self) -> None:
+        from vmdash.access import bearers
+        from vmdash.api.tokens import people_of
+
+        bearers.register(people_of)
