@@ -202,7 +202,7 @@ class TransferHandler(BaseHTTPRequestHandler):
         """Closing over unread input would destroy our answer on its way: read a little of what still comes."""
         self.wfile.flush()
         self.connection.shutdown(socket.SHUT_WR)
-        self.connection.settimeout(2)
+        self.connection.settimeout(10)
         for _ in range(64):
             if not self.connection.recv(1 << 18):
                 break

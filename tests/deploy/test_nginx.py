@@ -36,6 +36,8 @@ pytestmark = [
     pytest.mark.skipif(not shutil.which("nginx"), reason="nginx is not installed"),
 ]
 
+SESSION, FORM = "__Host-sessionid", "__Host-csrftoken"
+"""Cookies behind TLS."""
 PERSON, LIAR = "127.0.0.2", "10.9.8.7"
 """Where requests come from, and what they claim."""
 
@@ -106,7 +108,7 @@ class Site:
 
     def client(self, user: User | None = None) -> httpx.Client:
         """Somebody's browser at `PERSON`, that lies about it."""
-        cookies = {"sessionid": _session(user)} if user else {}
+        cookies = {SESSION: _session(user)} if user else {}
         return httpx.Client(
             base_url=self.url,
             cookies=cookies,
@@ -197,14 +199,14 @@ def test_who_does_not_come_through_the_proxy_is_not_believed(site: Site, viewer:
     """From an address that is not among VMDASH_TRUSTED_PROXIES."""
     transport = httpx.HTTPTransport(local_address="127.0.0.3")
     headers = {"X-Forwarded-For": LIAR, "X-Forwarded-Proto": "https"}
-    with httpx.Client(base_url=site.web_url, transport=transport, cookies={"sessionid": _session(viewer)}) as direct:
-        direct.get("/audit/", headers=headers)
-    assert entry("page.refused").address == "127.0.0.3"
+    with httpx.Client(base_url=site.web_url, transport=transport, cookies={SESSION: _session(viewer)}) as direct:
+        answer = direct.get("/audit/", headers=headers)
+    assert (answer.status_code, answer.headers["Location"].partition(":")[0]) == (301, "https"), "it came without TLS"
 
 
 def test_forms_of_our_pages_are_taken_and_those_of_others_are_not(site: Site, administrator: User) -> None:
     with site.client(administrator) as browser:
-        browser.cookies["csrftoken"] = token = "a" * 32
+        browser.cookies[FORM] = token = "a" * 32
 
         def post(origin: str) -> int:
             fields = {"csrfmiddlewaretoken": token}
@@ -220,7 +222,7 @@ def connected(site: Site, path: str, session: str, *, origin: str = "", **option
     async def connect() -> str:
         async with websockets.connect(
             f"{site.url.replace('https', 'wss')}{path}",
-            additional_headers={"Cookie": f"sessionid={session}", "X-Forwarded-For": LIAR},
+            additional_headers={"Cookie": f"{SESSION}={session}", "X-Forwarded-For": LIAR},
             origin=websockets.Origin(origin or site.url),
             ssl=site.trust,
             local_addr=(PERSON, 0),
