@@ -91,6 +91,7 @@ class World:
             "pool": self.pool.name,
             "name": self._name(name),
             "pk": self._pk(name),
+            "provider_id": "oidc",
             "uidb64": "MQ",
             "token": "set-password",
             "provider_id": "oidc",
