@@ -105,7 +105,7 @@ async def test_without_javascript(web: Web, administrator: User, nora: User) -> 
         await page.get_by_role("button", name="Set the password").click()
         await page.get_by_label("Name").fill("pia")
         await page.get_by_label("Password").fill("a good long one")
-        await page.get_by_role("button", name="Sign in").click()
+        await page.get_by_role("button", name="Sign in", exact=True).click()
         await expect(page.get_by_role("article")).to_contain_text("web1")  # the desk, with the guest of that host
 
 
