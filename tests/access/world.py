@@ -94,7 +94,6 @@ class World:
             "provider_id": "oidc",
             "uidb64": "MQ",
             "token": "set-password",
-            "provider_id": "oidc",
         }
         return {key: known[key] for key in wanted}
 
