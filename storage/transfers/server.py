@@ -13,6 +13,7 @@ import logging
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 IDLE_S = 60
 """A browser that sends or takes nothing for so long is gone."""
+LINGER_S = 10
 _UPLOAD = re.compile(r"/upload/(?P<id>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})/?\Z")
 _DOWNLOAD = re.compile(r"/download/(?P<token>[\w-]{20,100})/(?P<name>[^/?]+)\Z")
 
@@ -199,13 +201,13 @@ class TransferHandler(BaseHTTPRequestHandler):
             log.debug("The browser did not wait for an answer: %s", error)
 
     def _linger(self) -> None:
-        """Closing over unread input would destroy our answer on its way: read a little of what still comes."""
+        """Closing over unread input would destroy our answer on its way: read for a while what still comes."""
         self.wfile.flush()
         self.connection.shutdown(socket.SHUT_WR)
-        self.connection.settimeout(10)
-        for _ in range(64):
-            if not self.connection.recv(1 << 18):
-                break
+        self.connection.settimeout(LINGER_S)
+        end = time.monotonic() + LINGER_S
+        while time.monotonic() < end and self.connection.recv(1 << 18):
+            pass
 
     def _allow(self, origin: str) -> None:
         self.send_header("Access-Control-Allow-Origin", origin)
