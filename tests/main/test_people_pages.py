@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
@@ -299,6 +301,20 @@ class TestAccounts:
     def test_nobody_resets_their_own(self, administrator_client: Client, administrator: User) -> None:
         assert administrator_client.post(f"/people/{administrator.pk}/password/").status_code == 409
         assert User.objects.get(pk=administrator.pk).check_password(PASSWORD)
+
+    @pytest.mark.parametrize(("provider", "keeper"), [("ldap", "directory"), ("oidc", "provider (single sign-on)")])
+    def test_who_comes_from_elsewhere_gets_no_password_here(
+        self, administrator_client: Client, nora: User, provider: str, keeper: str
+    ) -> None:
+        link = administrator_client.post(f"/people/{nora.pk}/password/").context["link"]
+        SocialAccount.objects.create(user=nora, provider=provider, uid="nora")
+        page = administrator_client.get(f"/people/{nora.pk}/")
+        assert f"password is kept by the company's {keeper}" in html.unescape(text(page))
+        assert f"/people/{nora.pk}/password/" not in page.content.decode()
+        address = f"/people/{nora.pk}/password/"
+        assert "Not kept here" in text(administrator_client.get(address))
+        assert administrator_client.post(address).status_code == 409
+        assert "works no more" in text(Client().get(link, follow=True))
 
     def test_who_is_switched_off_is_signed_out_and_a_link_works_no_more(
         self, administrator_client: Client, nora: User, client_of: Callable[[User], Client]

@@ -73,11 +73,13 @@ def reset_password(actor: User, person: User) -> PasswordKey:
 
     Raises:
         NotPermitted: the actor does not manage people everywhere.
-        Conflict: it is their own, or the person is switched off.
+        Conflict: it is their own, it is kept elsewhere, or the person is switched off.
     """
     _check(actor, "person.reset_password", person)
     if person.pk == actor.pk:
         raise Conflict("You would sign yourself out.", hint="Ask somebody else who manages people.")
+    if person.kept_by:
+        raise Conflict(f"The password of {person.username} is kept by {person.kept_by}.", hint="Change it there.")
     if not person.is_active:
         raise Conflict(f"{person.username} is switched off.", hint="Switch them on first.")
     with transaction.atomic():

@@ -16,6 +16,9 @@ from vmdash.access.reach import Reach, Scope, reach_of
 from vmdash.access.subjects import Subject
 from vmdash.access.table import Permission, Role
 
+DIRECTORY = "ldap"
+"""Marks the accounts that came from the company's directory (`SocialAccount.provider`)."""
+
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
@@ -30,6 +33,16 @@ class User(AbstractUser):
         constraints = [
             models.CheckConstraint(condition=models.Q(role__in=["", *Role.values]), name="user_role_known"),
         ]
+
+    @cached_property
+    def kept_by(self) -> str:
+        """Who has their password and says whether they are there, in words; empty: vmdash itself."""
+        account = next(iter(self.socialaccount_set.all()), None)  # type: ignore[attr-defined]  # allauth makes it
+        if account is None:
+            return ""
+        if account.provider == DIRECTORY:
+            return "the company's directory"
+        return f"the company's provider ({settings.OIDC_NAME})"
 
     @cached_property
     def reach(self) -> Reach:
