@@ -247,6 +247,11 @@ class TestTheLastAdministrator:
         assert list(administrators()) == [other]
 
 
+def test_a_name_that_differs_in_case_alone_is_taken(administrator: User, nora: User) -> None:
+    with pytest.raises(InvalidInput, match="nora is taken"):
+        accounts.add(administrator, name="NORA")
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -276,7 +276,15 @@ class TestAccounts:
         assert actions[:3] == [("person.add", "admin"), ("person.reset_password", "admin"), ("person.password", "olaf")]
 
     @pytest.mark.parametrize(
-        "wrong", [{"username": "nora"}, {"username": ""}, {"username": "a b"}, {"role": "king"}, {"email": "x"}]
+        "wrong",
+        [
+            {"username": "nora"},
+            {"username": "Nora"},
+            {"username": ""},
+            {"username": "a b"},
+            {"role": "king"},
+            {"email": "x"},
+        ],
     )
     def test_nonsense_adds_nobody(self, administrator_client: Client, nora: User, wrong: dict[str, str]) -> None:
         before = User.objects.count()

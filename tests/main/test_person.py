@@ -36,6 +36,12 @@ def test_a_new_person_needs_a_role(monkeypatch: pytest.MonkeyPatch) -> None:
         person(monkeypatch, "ada")
 
 
+def test_a_name_that_differs_in_case_alone_is_taken(monkeypatch: pytest.MonkeyPatch, viewer: User) -> None:
+    with pytest.raises(CommandError, match="The name viewer is taken"):
+        person(monkeypatch, "Viewer", "--role", "operator", password="a long secret sentence")
+    assert list(User.objects.all()) == [viewer]
+
+
 def test_another_role_keeps_the_password(monkeypatch: pytest.MonkeyPatch, viewer: User) -> None:
     password = viewer.password
     person(monkeypatch, viewer.username, "--role", "operator")

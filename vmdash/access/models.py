@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser, Group
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
@@ -33,6 +34,16 @@ class User(AbstractUser):
         constraints = [
             models.CheckConstraint(condition=models.Q(role__in=["", *Role.values]), name="user_role_known"),
         ]
+
+    def clean(self) -> None:
+        """A new name is not another's in other letters: signing in takes them for one."""
+        super().clean()
+        if self._state.adding:
+            other = User.objects.filter(username__iexact=self.username).first()
+            if other is not None:
+                raise ValidationError(
+                    {"username": f"The name {other.username} is taken; capital letters make no difference."}
+                )
 
     @cached_property
     def kept_by(self) -> str:
