@@ -13,6 +13,7 @@ from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
 from domains.models import Domain
 from hosts.models import Site
@@ -354,6 +355,32 @@ class TestGroups:
         assert not Group.objects.exists()
         actions = list(AuditEntry.objects.order_by("pk").values_list("action", flat=True))
         assert actions == ["group.add", "person.groups", "person.groups", "group.remove"]
+
+    @pytest.mark.parametrize(
+        ("provider", "ldap_groups", "ours"), [("oidc", "", False), ("ldap", "ou=groups", False), ("ldap", "", True)]
+    )
+    def test_whose_groups_come_from_elsewhere_is_put_in_and_taken_out_there(
+        self, administrator_client: Client, nora: User, settings: Settings, provider: str, ldap_groups: str, ours: bool
+    ) -> None:
+        settings.LDAP_GROUPS = ldap_groups
+        SocialAccount.objects.create(user=nora, provider=provider, uid="nora")
+        desk, leads = (Group.objects.create(name=name) for name in ("desk", "leads"))
+        nora.groups.add(desk)
+        said = text(administrator_client.get(f"/people/groups/{desk.pk}/"))
+        assert ("Take out nora" in said, "by the company" in said) == (ours, not ours)
+        answers = [
+            administrator_client.post(f"/people/groups/{leads.pk}/join/", {"person": "nora"}),
+            administrator_client.post(f"/people/groups/{desk.pk}/leave/", {"person": nora.pk}),
+        ]
+        assert [answer.status_code for answer in answers] == ([302, 302] if ours else [409, 409])
+        assert list(nora.groups.all()) == ([leads] if ours else [desk])
+
+    def test_queries_of_the_page_do_not_grow_with_people(self, administrator_client: Client) -> None:
+        desk = Group.objects.create(name="desk")
+        desk.user_set.add(UserFactory.create())
+        few = queries_of(lambda: administrator_client.get(f"/people/groups/{desk.pk}/"))
+        desk.user_set.add(*(UserFactory.create() for _ in range(3)))
+        assert queries_of(lambda: administrator_client.get(f"/people/groups/{desk.pk}/")) == few
 
     @pytest.mark.parametrize("name", ["", "desk", "x" * 151])
     def test_nonsense_makes_none(self, administrator_client: Client, name: str) -> None:

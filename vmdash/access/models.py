@@ -46,14 +46,21 @@ class User(AbstractUser):
                 )
 
     @cached_property
+    def _keeper(self) -> str:
+        account = next(iter(self.socialaccount_set.all()), None)  # type: ignore[attr-defined]  # allauth makes it
+        return account.provider if account else ""
+
+    @property
     def kept_by(self) -> str:
         """Who has their password and says whether they are there, in words; empty: vmdash itself."""
-        account = next(iter(self.socialaccount_set.all()), None)  # type: ignore[attr-defined]  # allauth makes it
-        if account is None:
-            return ""
-        if account.provider == DIRECTORY:
+        if self._keeper == DIRECTORY:
             return "the company's directory"
-        return f"the company's provider ({settings.OIDC_NAME})"
+        return f"the company's provider ({settings.OIDC_NAME})" if self._keeper else ""
+
+    @property
+    def groups_kept_by(self) -> str:
+        """Who says at every sign-in in what groups they are, in words; empty: vmdash itself."""
+        return "" if self._keeper == DIRECTORY and not settings.LDAP_GROUPS else self.kept_by
 
     @cached_property
     def reach(self) -> Reach:
