@@ -71,9 +71,6 @@ class World:
         self.webhook = Webhook.objects.create(
             owner=self.somebody, name=f"{WORD}-webhook", url="https://chat.example.org/", secret=new_secret()
         )
-        self.grant = Grant.objects.create(
-            person=self.somebody, role=Role.VIEWER, scope=Scope.SITE, scope_id=str(self.here.pk)
-        )
         self.token = Token.objects.create(
             user=self.somebody, name=f"{WORD}-token", digest=WORD, beginning="vmdash_", scope=TokenScope.READ
         )
@@ -94,6 +91,7 @@ class World:
             "pool": self.pool.name,
             "name": self._name(name),
             "pk": self._pk(name),
+            "provider_id": "oidc",
             "uidb64": "MQ",
             "token": "set-password",
         }

@@ -139,6 +139,17 @@ def test_a_webhook_is_worked_on_by_one_worker_at_a_time(webhook: Webhook, hook: 
     assert list(sending.take_those_with_something_due()) == []
 
 
+def test_one_persons_webhooks_leave_workers_to_others(
+    operator: User, administrator: User, webhook_of: WebhookOf, hook: Hook
+) -> None:
+    mine, theirs = [webhook_of(operator, name=f"chat {n}") for n in range(4)], webhook_of(administrator)
+    end_a_job()
+    handing.hand_on()
+    taken = {pk for pk, _ in sending.take_those_with_something_due()}
+    assert len(taken & {one.pk for one in mine}) == sending.OF_ONE_OWNER
+    assert theirs.pk in taken
+
+
 def test_when_a_worker_dies_another_one_goes_on(webhook: Webhook, hook: Hook) -> None:
     end_a_job()
     handing.hand_on()

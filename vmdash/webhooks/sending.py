@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from uuid import UUID
 
 import orjson
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import OuterRef, Q, Subquery
 from django.utils import timezone
 
 from vmdash.exceptions import VmdashError
@@ -26,6 +27,9 @@ from vmdash.webhooks.services import switch_off
 
 log = logging.getLogger(__name__)
 
+AT_ONCE, OF_ONE_OWNER = 8, 2
+"""Webhooks that are worked on at a time: receivers that are slow keep few threads of the workers, and one person's do
+not keep those of others waiting."""
 TAKEN_FOR = timedelta(seconds=60)
 ROUND_S = 40
 """Then a worker goes on to something else, before another one may take the webhook."""
@@ -39,12 +43,20 @@ OFF_AFTER = timedelta(days=2)
 
 
 def take_those_with_something_due() -> Iterator[tuple[int, datetime]]:
-    """Webhooks for which something is due and nobody is at work, each with the time that says who has it."""
+    """Webhooks for which something is due and nobody is at work, each with the time that says who has it.
+
+    Those first that wait longest, and no more at a time than `AT_ONCE` and `OF_ONE_OWNER`.
+    """
     now = timezone.now()
-    due = Delivery.objects.waiting().filter(webhook=OuterRef("pk"), due_at__lte=now)
+    due = Delivery.objects.waiting().filter(webhook=OuterRef("pk"), due_at__lte=now).order_by("due_at")
     free = Q(taken_until=None) | Q(taken_until__lt=now)
-    for pk in Webhook.objects.filter(free, Exists(due), enabled=True).values_list("pk", flat=True):
-        if Webhook.objects.filter(free, pk=pk).update(taken_until=now + TAKEN_FOR):
+    at_work = Counter(Webhook.objects.filter(taken_until__gte=now).values_list("owner", flat=True))
+    waiting = Webhook.objects.filter(free, enabled=True).annotate(since=Subquery(due.values("due_at")[:1]))
+    for pk, owner in waiting.exclude(since=None).order_by("since").values_list("pk", "owner"):
+        if at_work.total() >= AT_ONCE:
+            break
+        if at_work[owner] < OF_ONE_OWNER and Webhook.objects.filter(free, pk=pk).update(taken_until=now + TAKEN_FOR):
+            at_work[owner] += 1
             yield pk, now + TAKEN_FOR
 
 

@@ -13,7 +13,7 @@ def tend() -> None:
     """Hand new events to their webhooks, and call a worker for each webhook for which something is due."""
     handing.hand_on()
     for webhook_id, taken_until in sending.take_those_with_something_due():
-        send.apply_async(args=(webhook_id, taken_until.isoformat()))
+        send.apply_async(args=(webhook_id, taken_until.isoformat()), queue="actions")  # long jobs may fill the other
 
 
 @app.task(name="vmdash.webhooks.tasks.send", expires=sending.TAKEN_FOR.total_seconds())
