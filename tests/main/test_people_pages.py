@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.models import Group
 from django.test import Client
 from django.utils import timezone
-from pytest_django import Settings
 
 from domains.models import Domain
 from hosts.models import Site
@@ -312,20 +309,6 @@ class TestAccounts:
         assert administrator_client.post(f"/people/{administrator.pk}/password/").status_code == 409
         assert User.objects.get(pk=administrator.pk).check_password(PASSWORD)
 
-    @pytest.mark.parametrize(("provider", "keeper"), [("ldap", "directory"), ("oidc", "provider (single sign-on)")])
-    def test_who_comes_from_elsewhere_gets_no_password_here(
-        self, administrator_client: Client, nora: User, provider: str, keeper: str
-    ) -> None:
-        link = administrator_client.post(f"/people/{nora.pk}/password/").context["link"]
-        SocialAccount.objects.create(user=nora, provider=provider, uid="nora")
-        page = administrator_client.get(f"/people/{nora.pk}/")
-        assert f"password is kept by the company's {keeper}" in html.unescape(text(page))
-        assert f"/people/{nora.pk}/password/" not in page.content.decode()
-        address = f"/people/{nora.pk}/password/"
-        assert "Not kept here" in text(administrator_client.get(address))
-        assert administrator_client.post(address).status_code == 409
-        assert "works no more" in text(Client().get(link, follow=True))
-
     def test_who_is_switched_off_is_signed_out_and_a_link_works_no_more(
         self, administrator_client: Client, nora: User, client_of: Callable[[User], Client]
     ) -> None:
@@ -356,25 +339,6 @@ class TestGroups:
         assert not Group.objects.exists()
         actions = list(AuditEntry.objects.order_by("pk").values_list("action", flat=True))
         assert actions == ["group.add", "person.groups", "person.groups", "group.remove"]
-
-    @pytest.mark.parametrize(
-        ("provider", "ldap_groups", "ours"), [("oidc", "", False), ("ldap", "ou=groups", False), ("ldap", "", True)]
-    )
-    def test_whose_groups_come_from_elsewhere_is_put_in_and_taken_out_there(
-        self, administrator_client: Client, nora: User, settings: Settings, provider: str, ldap_groups: str, ours: bool
-    ) -> None:
-        settings.LDAP_GROUPS = ldap_groups
-        SocialAccount.objects.create(user=nora, provider=provider, uid="nora")
-        desk, leads = (Group.objects.create(name=name) for name in ("desk", "leads"))
-        nora.groups.add(desk)
-        said = text(administrator_client.get(f"/people/groups/{desk.pk}/"))
-        assert ("Take out nora" in said, "by the company" in said) == (ours, not ours)
-        answers = [
-            administrator_client.post(f"/people/groups/{leads.pk}/join/", {"person": "nora"}),
-            administrator_client.post(f"/people/groups/{desk.pk}/leave/", {"person": nora.pk}),
-        ]
-        assert [answer.status_code for answer in answers] == ([302, 302] if ours else [409, 409])
-        assert list(nora.groups.all()) == ([leads] if ours else [desk])
 
     def test_queries_of_the_page_do_not_grow_with_people(self, administrator_client: Client) -> None:
         desk = Group.objects.create(name="desk")
