@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth.models import Group
 from django.utils import timezone
 
@@ -220,6 +221,14 @@ class TestTheLastAdministrator:
             change(by_group, by_group.groups.get())
         assert list(administrators(lasting=True)) == [by_group]
 
+    def test_neither_is_one_by_a_group_whose_account_is_kept_elsewhere(self, by_group: User) -> None:
+        other = UserFactory.create(role=Role.ADMINISTRATOR)
+        SocialAccount.objects.create(user=by_group, provider="oidc", uid="1")
+        with pytest.raises(Conflict):
+            accounts.switch_off(by_group, other)
+        give(other, to=by_group, role=Role.ADMINISTRATOR, scope=Scope.EVERYTHING)
+        accounts.switch_off(by_group, other)
+
     def test_another_one_who_never_can_come_in_does_not_count(self, administrator: User, nora: User) -> None:
         nora.set_unusable_password()
         nora.save()
@@ -245,6 +254,11 @@ class TestTheLastAdministrator:
         accounts.switch_on(administrator, other)
         accounts.set_role(other, administrator, "")
         assert list(administrators()) == [other]
+
+
+def test_a_name_that_differs_in_case_alone_is_taken(administrator: User, nora: User) -> None:
+    with pytest.raises(InvalidInput, match="nora is taken"):
+        accounts.add(administrator, name="NORA")
 
 
 @pytest.mark.parametrize(

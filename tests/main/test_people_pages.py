@@ -275,7 +275,15 @@ class TestAccounts:
         assert actions[:3] == [("person.add", "admin"), ("person.reset_password", "admin"), ("person.password", "olaf")]
 
     @pytest.mark.parametrize(
-        "wrong", [{"username": "nora"}, {"username": ""}, {"username": "a b"}, {"role": "king"}, {"email": "x"}]
+        "wrong",
+        [
+            {"username": "nora"},
+            {"username": "Nora"},
+            {"username": ""},
+            {"username": "a b"},
+            {"role": "king"},
+            {"email": "x"},
+        ],
     )
     def test_nonsense_adds_nobody(self, administrator_client: Client, nora: User, wrong: dict[str, str]) -> None:
         before = User.objects.count()
@@ -331,6 +339,13 @@ class TestGroups:
         assert not Group.objects.exists()
         actions = list(AuditEntry.objects.order_by("pk").values_list("action", flat=True))
         assert actions == ["group.add", "person.groups", "person.groups", "group.remove"]
+
+    def test_queries_of_the_page_do_not_grow_with_people(self, administrator_client: Client) -> None:
+        desk = Group.objects.create(name="desk")
+        desk.user_set.add(UserFactory.create())
+        few = queries_of(lambda: administrator_client.get(f"/people/groups/{desk.pk}/"))
+        desk.user_set.add(*(UserFactory.create() for _ in range(3)))
+        assert queries_of(lambda: administrator_client.get(f"/people/groups/{desk.pk}/")) == few
 
     @pytest.mark.parametrize("name", ["", "desk", "x" * 151])
     def test_nonsense_makes_none(self, administrator_client: Client, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from django.core.management import CommandError, call_command
 
 from vmdash.access.models import AuditEntry, User
@@ -35,6 +36,12 @@ def test_a_new_person_needs_a_role(monkeypatch: pytest.MonkeyPatch) -> None:
         person(monkeypatch, "ada")
 
 
+def test_a_name_that_differs_in_case_alone_is_taken(monkeypatch: pytest.MonkeyPatch, viewer: User) -> None:
+    with pytest.raises(CommandError, match="The name viewer is taken"):
+        person(monkeypatch, "Viewer", "--role", "operator", password="a long secret sentence")
+    assert list(User.objects.all()) == [viewer]
+
+
 def test_another_role_keeps_the_password(monkeypatch: pytest.MonkeyPatch, viewer: User) -> None:
     password = viewer.password
     person(monkeypatch, viewer.username, "--role", "operator")
@@ -47,6 +54,15 @@ def test_another_password_keeps_the_role(monkeypatch: pytest.MonkeyPatch, viewer
     person(monkeypatch, viewer.username, "--password", password="a long secret sentence")
     viewer.refresh_from_db()
     assert (viewer.role, viewer.check_password("a long secret sentence")) == ("viewer", True)
+
+
+def test_a_password_that_is_kept_elsewhere_stays_there(monkeypatch: pytest.MonkeyPatch, viewer: User) -> None:
+    before = viewer.password
+    SocialAccount.objects.create(user=viewer, provider="ldap", uid="viewer")
+    with pytest.raises(CommandError, match="kept by the company's directory"):
+        person(monkeypatch, viewer.username, "--password", password="a long secret sentence")
+    viewer.refresh_from_db()
+    assert viewer.password == before
 
 
 def test_a_mail_address_is_kept_until_another_is_given(monkeypatch: pytest.MonkeyPatch, viewer: User) -> None:

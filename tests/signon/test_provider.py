@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from allauth.socialaccount.internal.statekit import STATES_SESSION_KEY
+from allauth.socialaccount.models import SocialAccount
 from django.contrib.auth import get_user
 from django.contrib.auth.models import Group
 from django.test import Client
@@ -136,6 +138,22 @@ def test_an_answer_that_was_asked_for_elsewhere_is_refused(anonymous_client: Cli
     again.cookies = anonymous_client.cookies
     again.get("/account/")
     assert "did not let you in" in again.get(link).content.decode()
+
+
+@pytest.mark.parametrize("process", ["connect", "redirect", ""])
+def test_it_is_for_signing_in_alone(
+    client_of: Callable[[User], Client], provider: Provider, viewer: User, process: str
+) -> None:
+    knows_ada(provider)
+    client = client_of(viewer)
+    assert client.get("/sign-in/oidc/", {"process": process}).status_code == 400
+    link = provider.answer_of("ada-1", client)
+    session = client.session
+    for state, *_ in session[STATES_SESSION_KEY].values():
+        state["process"] = process
+    session.save()
+    assert "did not let you in" in client.get(link, follow=True).content.decode()
+    assert not SocialAccount.objects.exists()
 
 
 def test_a_provider_that_does_not_answer_is_told_of(

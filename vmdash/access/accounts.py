@@ -73,9 +73,11 @@ def reset_password(actor: User, person: User) -> PasswordKey:
 
     Raises:
         NotPermitted: the actor does not manage people everywhere.
-        Conflict: it is their own, or the person is switched off.
+        Conflict: it is their own, it is kept elsewhere, or the person is switched off.
     """
     _check(actor, "person.reset_password", person)
+    if person.kept_by:
+        raise Conflict(f"The password of {person.username} is kept by {person.kept_by}.", hint="Change it there.")
     if person.pk == actor.pk:
         raise Conflict("You would sign yourself out.", hint="Ask somebody else who manages people.")
     if not person.is_active:
@@ -111,8 +113,8 @@ def remove_group(actor: User, group: Group) -> None:
 
 
 def join(actor: User, group: Group, person: User) -> None:
-    """Raises NotPermitted, Conflict (is there already)."""
-    _check(actor, "person.groups", person)
+    """Raises NotPermitted, Conflict (is there already, or their groups come from elsewhere)."""
+    _check_groups(actor, person)
     with transaction.atomic():
         if person.groups.filter(pk=group.pk).exists():
             raise Conflict(f"{person.username} is in {group.name} already.")
@@ -121,8 +123,9 @@ def join(actor: User, group: Group, person: User) -> None:
 
 
 def leave(actor: User, group: Group, person: User) -> None:
-    """Raises NotPermitted, Conflict (is not there, or nobody would be left who administers)."""
-    _check(actor, "person.groups", person)
+    """Raises NotPermitted, Conflict (is not there, their groups come from elsewhere, or nobody would be left who
+    administers)."""
+    _check_groups(actor, person)
     with keeping_an_administrator():
         if not person.groups.filter(pk=group.pk).exists():
             raise Conflict(f"{person.username} is not in {group.name}.")
@@ -134,6 +137,14 @@ def _check(actor: User, action: str, whom: User | Group) -> None:
     if not can_everywhere(actor, Permission.MANAGE_PEOPLE):
         _note(actor, action, whom, refused=True)
         raise NotPermitted("Only those who manage people everywhere may do this.")
+
+
+def _check_groups(actor: User, person: User) -> None:
+    _check(actor, "person.groups", person)
+    if keeper := person.groups_kept_by:
+        raise Conflict(
+            f"The groups of {person.username} come from {keeper}, at every sign-in.", hint="Change them there."
+        )
 
 
 def _role_words(role: str) -> str:

@@ -123,10 +123,13 @@ def keeping_an_administrator() -> Iterator[None]:
 
 
 def administrators(*, lasting: bool = False) -> QuerySet[User]:
-    """Who manages people everywhere and can come in; `lasting`: with no end set."""
+    """Who manages people everywhere and can come in; `lasting`: with no end set.
+
+    Whose account is kept elsewhere does not count by their groups: over there they are taken out without asking here.
+    """
     grants = Grant.objects.filter(scope=Scope.EVERYTHING, role__in=MANAGING_ROLES)
     grants = grants.filter(until=None) if lasting else grants.current()
-    members = User.groups.through.objects.filter(group__in=grants.values("group"))
+    members = User.groups.through.objects.filter(group__in=grants.values("group"), user__socialaccount=None)
     holds = Q(role__in=MANAGING_ROLES) | Q(pk__in=grants.values("person")) | Q(pk__in=members.values("user"))
     comes_in = ~Q(password__startswith=UNUSABLE_PASSWORD_PREFIX) | Q(last_login__isnull=False)
     return User.objects.filter(holds, comes_in, is_active=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser, Group
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
@@ -15,6 +16,9 @@ from vmdash.access import subjects
 from vmdash.access.reach import Reach, Scope, reach_of
 from vmdash.access.subjects import Subject
 from vmdash.access.table import Permission, Role
+
+DIRECTORY = "ldap"
+"""Marks the accounts that came from the company's directory (`SocialAccount.provider`)."""
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -30,6 +34,33 @@ class User(AbstractUser):
         constraints = [
             models.CheckConstraint(condition=models.Q(role__in=["", *Role.values]), name="user_role_known"),
         ]
+
+    def clean(self) -> None:
+        """A new name is not another's in other letters: signing in takes them for one."""
+        super().clean()
+        if self._state.adding:
+            other = User.objects.filter(username__iexact=self.username).first()
+            if other is not None:
+                raise ValidationError(
+                    {"username": f"The name {other.username} is taken; capital letters make no difference."}
+                )
+
+    @cached_property
+    def _keeper(self) -> str:
+        account = next(iter(self.socialaccount_set.all()), None)  # type: ignore[attr-defined]  # allauth makes it
+        return account.provider if account else ""
+
+    @property
+    def kept_by(self) -> str:
+        """Who has their password and says whether they are there, in words; empty: vmdash itself."""
+        if self._keeper == DIRECTORY:
+            return "the company's directory"
+        return f"the company's provider ({settings.OIDC_NAME})" if self._keeper else ""
+
+    @property
+    def groups_kept_by(self) -> str:
+        """Who says at every sign-in in what groups they are, in words; empty: vmdash itself."""
+        return "" if self._keeper == DIRECTORY and not settings.LDAP_GROUPS else self.kept_by
 
     @cached_property
     def reach(self) -> Reach:

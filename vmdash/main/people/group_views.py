@@ -62,7 +62,10 @@ def _group(request: SignedInRequest, pk: int) -> Group:
 def _show(request: SignedInRequest, group: Group, form: MemberForm, status: int = 200) -> HttpResponse:
     context = {
         "group": group,
-        "members": known_people(request.user).filter(groups=group).order_by("username"),
+        "members": known_people(request.user)
+        .filter(groups=group)
+        .prefetch_related("socialaccount_set")
+        .order_by("username"),
         "member_form": form,
         "manages_all": manages_all(request.user),
         **held(request.user, group),

@@ -112,7 +112,7 @@ class NewPassword(PasswordResetConfirmView):
 
     def get_user(self, uidb64: str) -> User | None:
         user = super().get_user(uidb64)
-        return user if isinstance(user, User) and user.is_active else None
+        return user if isinstance(user, User) and user.is_active and not user.kept_by else None
 
     def form_valid(self, form: object) -> HttpResponse:
         user = self.user

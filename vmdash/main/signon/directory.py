@@ -17,11 +17,9 @@ from django_auth_ldap.backend import LDAPBackend, ldap_error
 from django_auth_ldap.config import LDAPSearch
 
 from vmdash.access.audit import record
-from vmdash.access.models import User
+from vmdash.access.models import DIRECTORY, User
 from vmdash.main.signon.groups import follow_groups
 
-DIRECTORY = "ldap"
-"""Marks the accounts that came from there (`SocialAccount.provider`); `uid` is the name in small letters."""
 AWAY = "directory_away"
 ANSWER_S = 5
 _HERE = ("127.0.0.1", "::1", "localhost")
@@ -99,7 +97,7 @@ def _name(typed: str, ldap_user: Any) -> str:
 
 
 def _account(name: str, ldap_user: Any) -> User:
-    """Of the person, up to date; made when they come for the first time."""
+    """Of the person, up to date; made when they come for the first time. Its `uid` is the name in small letters."""
     link = SocialAccount.objects.filter(provider=DIRECTORY, uid=name).select_related("user").first()
     if link is None and User.objects.filter(username__iexact=name).exists():
         raise ldap_user.AuthenticationFailed("the name is another account's")

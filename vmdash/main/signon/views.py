@@ -12,6 +12,7 @@ from allauth.account.views import PasswordChangeView
 from allauth.mfa.adapter import get_adapter as mfa_adapter
 from allauth.mfa.models import Authenticator
 from allauth.mfa.webauthn.views import RemoveWebAuthnView
+from allauth.socialaccount.providers.base import AuthProcess
 from allauth.socialaccount.providers.openid_connect import views as openid_connect
 from allauth.usersessions.adapter import get_adapter
 from allauth.usersessions.models import UserSession
@@ -77,7 +78,10 @@ class SignIn(LoginView):
 @login_not_required
 @require_safe
 def sign_in_elsewhere(request: HttpRequest, provider_id: str) -> HttpResponse:
-    """To the page of the company's provider, which is asked where that is."""
+    """To the page of the company's provider, which is asked where that is. It is for signing in, and for no links
+    between accounts."""
+    if request.GET.get("process", AuthProcess.LOGIN) != AuthProcess.LOGIN:
+        raise BadRequest("The provider is for signing in alone.")
     try:
         return openid_connect.login(request, provider_id)
     except (RequestException, ValueError, KeyError) as error:

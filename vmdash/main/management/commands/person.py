@@ -42,6 +42,8 @@ class Command(BaseCommand):
         user = User.objects.filter(username=name).first()
         if user is None and role is None:
             raise CommandError(f"There is no {name} yet. Give a role: {', '.join(Role.values)}.")
+        if user is not None and password and user.kept_by:
+            raise CommandError(f"The password of {name} is kept by {user.kept_by}: change it there.")
         is_new = user is None
         user = user or User(username=name)
         user.role = role or user.role
