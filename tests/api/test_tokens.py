@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from allauth.mfa.models import Authenticator
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -105,6 +106,22 @@ def test_a_token_may_never_do_more_than_its_person(guest: Domain) -> None:
     assert calls.post(f"/guests/{guest.pk}/actions", {"action": "shutdown"}).status_code == 403
     User.objects.filter(pk=person.pk).update(role="")
     assert calls.get(f"/guests/{guest.pk}").status_code == 403
+
+
+def test_where_a_second_factor_is_needed_tokens_of_who_has_none_do_not_count(
+    operator: User, viewer: User, settings: Settings
+) -> None:
+    settings.SECOND_FACTOR_FROM = "operator"
+    reads = Caller(operator, TokenScope.READ)
+    answer = reads.get("/hosts")
+    assert answer.status_code == 403
+    assert "needs a second factor" in answer.json()["detail"]
+    assert tokens.people_of([reads.token.digest]) == {}
+    assert AuditEntry.objects.filter(action="page.refused", user=operator).count() == 1
+    assert Caller(viewer).get("/hosts").status_code == 200
+    Authenticator.objects.create(user=operator, type=Authenticator.Type.TOTP, data={})
+    assert reads.get("/hosts").status_code == 200
+    assert tokens.people_of([reads.token.digest]) == {reads.token.digest: operator}
 
 
 def test_every_permission_belongs_to_a_scope() -> None:

@@ -14,6 +14,7 @@ from vmdash.access import origin
 from vmdash.access.audit import record
 from vmdash.access.bearers import digest_of
 from vmdash.access.models import User
+from vmdash.access.second_factor import lacking
 from vmdash.api.models import Token, TokenScope
 from vmdash.exceptions import Conflict, InvalidInput
 from vmdash.live.redis import PREFIX, client
@@ -93,8 +94,11 @@ def note_use(token: Token) -> None:
 
 
 def people_of(digests: Collection[str]) -> dict[str, User]:
-    """The people of those tokens that count now, by digest: for connections that stay."""
+    """The people of those tokens that count now, by digest: for connections that stay. Not of those who lack a second
+    factor that they need."""
     found = list(Token.objects.current().filter(digest__in=digests).select_related("user"))
+    lacks = lacking([token.user for token in found])
+    found = [token for token in found if token.user_id not in lacks]
     for token in found:
         note_use(token)
     return {token.digest: person_of(token) for token in found}
