@@ -59,8 +59,14 @@ def make(*, user: User, name: str, scope: TokenScope, until: datetime | None) ->
 def withdraw(*, token: Token, user: User) -> None:
     """From now on nobody comes in with it; what is open with it ends within 2 s."""
     with transaction.atomic():
-        _record(token, user, "token.withdraw", token.scope)
+        whose = "" if token.user_id == user.pk else f" of {token.user}"
+        _record(token, user, "token.withdraw", f"{token.scope}{whose}")
         token.delete()
+
+
+def withdraw_all_of(person: User, by: User) -> None:
+    for token in Token.objects.filter(user=person):
+        withdraw(token=token, user=by)
 
 
 def find(text: str) -> Token | None:
