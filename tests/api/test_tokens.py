@@ -15,6 +15,7 @@ from pytest_django import Settings
 from domains.models import Domain
 from tests.api.caller import Caller
 from tests.factories import UserFactory
+from vmdash.access import origin
 from vmdash.access.models import AuditEntry, User
 from vmdash.access.roles import Permission, Role
 from vmdash.api import tokens
@@ -137,6 +138,20 @@ def test_the_last_use_is_noted_to_the_minute(calls: Caller) -> None:
     calls.get("/hosts")
     calls.token.refresh_from_db()
     assert calls.token.last_used_at == first
+
+
+def test_a_connection_that_stays_notes_the_time_and_nobodys_address(calls: Caller) -> None:
+    calls.get("/hosts")
+    long_ago = timezone.now() - timedelta(hours=1)
+    Token.objects.update(last_used_at=long_ago)
+    origin.begin("192.0.2.9")
+    try:
+        tokens.people_of([calls.token.digest])
+    finally:
+        origin.end()
+    calls.token.refresh_from_db()
+    assert calls.token.last_used_at and calls.token.last_used_at > long_ago
+    assert calls.token.last_used_from == "127.0.0.1"
 
 
 def test_too_many_requests_wait_and_other_tokens_do_not(calls: Caller, viewer: User, settings: Settings) -> None:

@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from ninja.errors import Throttled
 from ninja.security import HttpBearer
 
+from vmdash.access import origin
 from vmdash.access.models import User
 from vmdash.access.second_factor import lacking
 from vmdash.api import tokens
@@ -29,7 +30,7 @@ class Bearer(HttpBearer):
         request.user = tokens.person_of(found)
         if wait := seconds_to_wait(found.pk):
             raise Throttled(wait)
-        tokens.note_use(found)
+        tokens.note_use(found, origin.current().address)
         if lacks:
             raise NotPermitted(
                 "Your role needs a second factor, also for tokens.", hint="Set one up on the page of your account."

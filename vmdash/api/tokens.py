@@ -10,7 +10,6 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from vmdash.access import origin
 from vmdash.access.audit import record
 from vmdash.access.bearers import digest_of
 from vmdash.access.models import User
@@ -88,12 +87,12 @@ def person_of(token: Token) -> User:
     return person
 
 
-def note_use(token: Token) -> None:
-    """Once a minute is enough."""
+def note_use(token: Token, address: str = "") -> None:
+    """Once a minute is enough. Without an address the last one stays."""
     now = timezone.now()
     seldom = Q(last_used_at=None) | Q(last_used_at__lt=now - _USE_WRITTEN_EVERY)
     used: dict[str, datetime | str] = {"last_used_at": now}
-    if address := origin.current().address:
+    if address:
         used["last_used_from"] = address
     if token.last_used_at is None or token.last_used_at < now - _USE_WRITTEN_EVERY:
         Token.objects.filter(seldom, pk=token.pk).update(**used)
@@ -101,7 +100,7 @@ def note_use(token: Token) -> None:
 
 def people_of(digests: Collection[str]) -> dict[str, User]:
     """The people of those tokens that count now, by digest: for connections that stay. Not of those who lack a second
-    factor that they need."""
+    factor that they need. Many connections are asked about at once: the address at hand may be of any of them."""
     found = list(Token.objects.current().filter(digest__in=digests).select_related("user"))
     lacks = lacking([token.user for token in found])
     found = [token for token in found if token.user_id not in lacks]
