@@ -16,6 +16,7 @@ from domains.models import Domain
 from tests.api.caller import Caller
 from tests.factories import UserFactory
 from vmdash.access import origin
+from vmdash.access.audit import record
 from vmdash.access.models import AuditEntry, User
 from vmdash.access.roles import Permission, Role
 from vmdash.api import tokens
@@ -123,6 +124,24 @@ def test_where_a_second_factor_is_needed_tokens_of_who_has_none_do_not_count(
     Authenticator.objects.create(user=operator, type=Authenticator.Type.TOTP, data={})
     assert reads.get("/hosts").status_code == 200
     assert tokens.people_of([reads.token.digest]) == {reads.token.digest: operator}
+
+
+def test_the_trail_says_by_which_token(operator: User, guest: Domain, operator_client: Client) -> None:
+    acts = Caller(operator, TokenScope.ACT)
+    acts.post(f"/guests/{guest.pk}/actions", {"action": "shutdown"})
+    Caller(operator, TokenScope.READ).post(f"/guests/{guest.pk}/actions", {"action": "shutdown"})
+    operator_client.post("/tokens/", {"name": "by hand", "scope": "read", "days": "0"})
+    asked = AuditEntry.objects.get(target_kind="domain", action__contains="shutdown")
+    assert asked.detail.endswith(f"with the token “{acts.token.name}”")
+    assert "with the token “read" in AuditEntry.objects.get(action="page.refused").detail
+    assert "with the token" not in AuditEntry.objects.get(target_name="by hand").detail
+
+
+def test_details_that_are_long_keep_the_name_of_the_token(operator: User) -> None:
+    operator.token = "t" * 80
+    detail = record(user=operator, action="x", detail="y" * 600).detail
+    assert len(detail) == 500
+    assert detail.endswith(f"yy; with the token “{'t' * 80}”")
 
 
 def test_every_permission_belongs_to_a_scope() -> None:

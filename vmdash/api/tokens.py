@@ -83,6 +83,7 @@ def find(text: str) -> Token | None:
 def person_of(token: Token) -> User:
     """The person, who may do no more than the token and no more than themselves."""
     person = token.user
+    person.token = token.name
     person.reach = person.reach.narrowed_to(TokenScope(token.scope).permissions)
     return person
 

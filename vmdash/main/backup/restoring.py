@@ -33,7 +33,7 @@ _OURS = ("vmdash.", "hosts", "domains", "storage")
 def restore(file: Path, *, force: bool = False) -> Manifest:
     """Put what `file` holds in the place of the database. What it held is lost, for which `force` is needed.
 
-    Everybody has to sign in and to make tokens anew. Jobs that waited then do not begin now, and what waited for$
+    Everybody has to sign in and to make tokens anew. Jobs that waited then do not begin now, and what waited for
     webhooks is not sent. Raises VmdashError; nothing was changed then, unless the message says so.
     """
     settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
