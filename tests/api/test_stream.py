@@ -13,7 +13,7 @@ from django.utils import timezone
 from tests.api.caller import Caller
 from tests.factories import DomainFactory, UserFactory
 from tests.live.test_consumer import Page, cookie_of
-from vmdash.access.models import Grant, User
+from vmdash.access.models import AuditEntry, Grant, User
 from vmdash.access.reach import Scope
 from vmdash.access.roles import Role
 from vmdash.access.sessions import people_of
@@ -99,6 +99,8 @@ async def test_a_token_that_reads_follows_no_screens(operator: User) -> None:
     async with stream(await bearer(operator, TokenScope.READ)) as script:
         await script.say({"type": "watch", "topics": [f"guest:{guest.pk}"]})
         assert "You may not" in (await script.next("error"))["message"]
+    entry = await AuditEntry.objects.aget(action="live.refused")
+    assert "with the token “read" in entry.detail
 
 
 def test_the_digest_of_a_token_is_no_cookie(viewer: User) -> None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from allauth.mfa.models import Authenticator
 from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
@@ -14,6 +15,8 @@ from pytest_django import Settings
 from domains.models import Domain
 from tests.api.caller import Caller
 from tests.factories import UserFactory
+from vmdash.access import origin
+from vmdash.access.audit import record
 from vmdash.access.models import AuditEntry, User
 from vmdash.access.roles import Permission, Role
 from vmdash.api import tokens
@@ -107,6 +110,40 @@ def test_a_token_may_never_do_more_than_its_person(guest: Domain) -> None:
     assert calls.get(f"/guests/{guest.pk}").status_code == 403
 
 
+def test_where_a_second_factor_is_needed_tokens_of_who_has_none_do_not_count(
+    operator: User, viewer: User, settings: Settings
+) -> None:
+    settings.SECOND_FACTOR_FROM = "operator"
+    reads = Caller(operator, TokenScope.READ)
+    answer = reads.get("/hosts")
+    assert answer.status_code == 403
+    assert "needs a second factor" in answer.json()["detail"]
+    assert tokens.people_of([reads.token.digest]) == {}
+    assert AuditEntry.objects.filter(action="page.refused", user=operator).count() == 1
+    assert Caller(viewer).get("/hosts").status_code == 200
+    Authenticator.objects.create(user=operator, type=Authenticator.Type.TOTP, data={})
+    assert reads.get("/hosts").status_code == 200
+    assert tokens.people_of([reads.token.digest]) == {reads.token.digest: operator}
+
+
+def test_the_trail_says_by_which_token(operator: User, guest: Domain, operator_client: Client) -> None:
+    acts = Caller(operator, TokenScope.ACT)
+    acts.post(f"/guests/{guest.pk}/actions", {"action": "shutdown"})
+    Caller(operator, TokenScope.READ).post(f"/guests/{guest.pk}/actions", {"action": "shutdown"})
+    operator_client.post("/tokens/", {"name": "by hand", "scope": "read", "days": "0"})
+    asked = AuditEntry.objects.get(target_kind="domain", action__contains="shutdown")
+    assert asked.detail.endswith(f"with the token “{acts.token.name}”")
+    assert "with the token “read" in AuditEntry.objects.get(action="page.refused").detail
+    assert "with the token" not in AuditEntry.objects.get(target_name="by hand").detail
+
+
+def test_details_that_are_long_keep_the_name_of_the_token(operator: User) -> None:
+    operator.token = "t" * 80
+    detail = record(user=operator, action="x", detail="y" * 600).detail
+    assert len(detail) == 500
+    assert detail.endswith(f"yy; with the token “{'t' * 80}”")
+
+
 def test_every_permission_belongs_to_a_scope() -> None:
     assert TokenScope.READ.permissions < TokenScope.ACT.permissions < TokenScope.EVERYTHING.permissions
     assert TokenScope.EVERYTHING.permissions == frozenset(Permission)
@@ -120,6 +157,20 @@ def test_the_last_use_is_noted_to_the_minute(calls: Caller) -> None:
     calls.get("/hosts")
     calls.token.refresh_from_db()
     assert calls.token.last_used_at == first
+
+
+def test_a_connection_that_stays_notes_the_time_and_nobodys_address(calls: Caller) -> None:
+    calls.get("/hosts")
+    long_ago = timezone.now() - timedelta(hours=1)
+    Token.objects.update(last_used_at=long_ago)
+    origin.begin("192.0.2.9")
+    try:
+        tokens.people_of([calls.token.digest])
+    finally:
+        origin.end()
+    calls.token.refresh_from_db()
+    assert calls.token.last_used_at and calls.token.last_used_at > long_ago
+    assert calls.token.last_used_from == "127.0.0.1"
 
 
 def test_too_many_requests_wait_and_other_tokens_do_not(calls: Caller, viewer: User, settings: Settings) -> None:

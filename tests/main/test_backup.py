@@ -18,16 +18,20 @@ from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 
 from hosts.collector.leases import Leases
 from hosts.models import Credential, Host
+from tests.api.caller import Caller
 from tests.factories import CredentialFactory, DomainFactory, HostFactory, JobFactory
 from vmdash.access.audit import record
 from vmdash.access.models import AuditEntry, User
+from vmdash.api.models import Token
 from vmdash.jobs.models import Job
 from vmdash.live.redis import async_client
 from vmdash.main.backup.keys import fingerprint
+from vmdash.webhooks.models import Delivery, Event, Kind, Webhook
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -126,6 +130,24 @@ def test_sessions_and_waiting_jobs_of_that_time_do_not_come_back(full: User, tmp
     running.refresh_from_db()
     assert (waiting.state, running.state) == (Job.State.FAILED, Job.State.RUNNING)
     assert "restored from a backup" in waiting.error
+
+
+def test_tokens_and_messages_to_webhooks_of_that_time_do_not_come_back(full: User, tmp_path: Path) -> None:
+    script = Caller(full)
+    webhook = Webhook.objects.create(owner=full, name="desk", url="https://desk.example.org/", secret="whsec_x")
+    waiting, new = (Event.objects.create(kind=Kind.TEST, at=timezone.now(), handed=handed) for handed in (True, False))
+    delivery = Delivery.objects.create(webhook=webhook, event=waiting, due_at=timezone.now())
+    backup(tmp_path / "file")
+    script.token.delete()
+    said = restore(tmp_path / "file", "--force")
+    assert "All tokens have ended" in said
+    assert script.get("/hosts").status_code == 401
+    assert not Token.objects.exists()
+    assert AuditEntry.objects.get(action="backup.restore").detail.endswith("1 tokens ended")
+    delivery.refresh_from_db()
+    new.refresh_from_db()
+    assert delivery.given_up_at and "restored from a backup" in delivery.error
+    assert new.handed and not new.deliveries.exists()
 
 
 def test_data_that_is_there_is_lost_only_with_force(made: Path) -> None:

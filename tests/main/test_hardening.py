@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import uuid
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from django.urls import get_resolver
 from pytest_django import Settings
 
 from tests.access.test_every_address import ADDRESSES
+from tests.api.caller import Caller
 from vmdash import log_lines
 from vmdash.access.models import AuditEntry, User
 from vmdash.asgi import application
@@ -211,6 +213,15 @@ def test_one_thing_that_is_not_found_is_nothing_and_many_are_one_entry(
         assert AuditEntry.objects.count() == (number >= 2)
     entry = AuditEntry.objects.get()
     assert (entry.action, entry.refused, entry.target_name) == ("page.guessing", True, "GET /webhooks/1002/")
+
+
+def test_guessing_by_the_api_is_noted_as_well(viewer: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "MANY_NOT_FOUND", 3)
+    script = Caller(viewer)
+    statuses = [script.get(f"/guests/{uuid.UUID(int=number)}").status_code for number in range(5)]
+    assert statuses == [404] * 5
+    entry = AuditEntry.objects.get(action="page.guessing")
+    assert (entry.user, entry.target_name) == (viewer, f"GET /api/v1/guests/{uuid.UUID(int=2)}")
 
 
 def test_a_stranger_who_guesses_fills_nothing(anonymous_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

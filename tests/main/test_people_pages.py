@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 from django.contrib.auth.models import Group
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
 from domains.models import Domain
 from hosts.models import Site
+from tests.api.caller import Caller
 from tests.factories import PASSWORD, DomainFactory, HostFactory, PoolFactory, UserFactory
 from tests.queries import queries_of
 from vmdash.access.models import AuditEntry, Grant, User
 from vmdash.access.reach import Scope
 from vmdash.access.roles import Permission, Role, can
+from vmdash.api.models import Token
 from vmdash.main.people import views
 
 if TYPE_CHECKING:
@@ -320,6 +323,33 @@ class TestAccounts:
         administrator_client.post(f"/people/{nora.pk}/switch/", {"to": "on"})
         assert User.objects.get(pk=nora.pk).is_active
         assert administrator_client.post(f"/people/{nora.pk}/switch/", {"to": "sideways"}).status_code == 400
+
+    def test_sessions_and_tokens_of_who_was_switched_off_stay_ended(
+        self, administrator_client: Client, nora: User
+    ) -> None:
+        hers, script = Client(), Caller(nora)
+        hers.force_login(nora)
+        assert hers.get("/account/").status_code == 200
+        for to in ("off", "on"):
+            administrator_client.post(f"/people/{nora.pk}/switch/", {"to": to})
+        assert not Session.objects.filter(session_key=hers.cookies["sessionid"].value).exists()
+        assert hers.get("/account/").status_code == 302
+        assert script.get("/hosts").status_code == 401
+        entry = AuditEntry.objects.get(action="token.withdraw")
+        assert (entry.user_name, entry.detail) == ("admin", "everything of nora")
+
+    def test_a_reset_ends_tokens_also_of_who_is_switched_off(self, administrator_client: Client, nora: User) -> None:
+        script = Caller(nora)
+        assert "switched off" not in text(administrator_client.post(f"/people/{nora.pk}/password/"))
+        assert script.get("/hosts").status_code == 401
+        User.objects.filter(pk=nora.pk).update(is_active=False)
+        Caller(nora)
+        assert "Link for a password" in text(administrator_client.get(f"/people/{nora.pk}/"))
+        page = administrator_client.post(f"/people/{nora.pk}/password/")
+        assert "works once they are switched on again" in text(page)
+        assert not Token.objects.exists()
+        administrator_client.post(f"/people/{nora.pk}/switch/", {"to": "on"})
+        assert "For nora" in text(Client().get(page.context["link"], follow=True))
 
 
 class TestGroups:

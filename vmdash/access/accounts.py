@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from allauth.usersessions.models import UserSession
 from django.contrib.auth.models import Group
 from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError
@@ -11,6 +12,7 @@ from django.db import transaction
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
 
+from vmdash.access import bearers
 from vmdash.access.audit import record
 from vmdash.access.granting import keeping_an_administrator
 from vmdash.access.models import User
@@ -51,17 +53,20 @@ def set_role(actor: User, person: User, role: str) -> None:
 
 
 def switch_off(actor: User, person: User) -> None:
-    """They are signed out everywhere, and cannot sign in. Raises NotPermitted, Conflict."""
+    """They cannot sign in, and their sessions and tokens end for good. Raises NotPermitted, Conflict."""
     _check(actor, "person.switch_off", person)
     if person.pk == actor.pk:
         raise Conflict("You cannot switch yourself off.", hint="Ask somebody else who manages people.")
     with keeping_an_administrator():
         if User.objects.filter(pk=person.pk, is_active=True).update(is_active=False):
             _note(actor, "person.switch_off", person)
+            for session in UserSession.objects.filter(user=person):
+                session.end()
+            bearers.end_all_of(person, actor)
 
 
 def switch_on(actor: User, person: User) -> None:
-    """They may sign in again, and what they were granted counts again. Raises NotPermitted."""
+    """They may sign in anew, and what they were granted counts again. Raises NotPermitted."""
     _check(actor, "person.switch_on", person)
     with transaction.atomic():
         if User.objects.filter(pk=person.pk, is_active=False).update(is_active=True):
@@ -69,23 +74,23 @@ def switch_on(actor: User, person: User) -> None:
 
 
 def reset_password(actor: User, person: User) -> PasswordKey:
-    """The password until now stops working, and sessions that began with it end. What is returned is shown once.
+    """The password until now stops working; sessions that began with it and tokens end. What is returned is shown once,
+    and works only while the person is not switched off.
 
     Raises:
         NotPermitted: the actor does not manage people everywhere.
-        Conflict: it is their own, it is kept elsewhere, or the person is switched off.
+        Conflict: it is their own, or it is kept elsewhere.
     """
     _check(actor, "person.reset_password", person)
     if person.kept_by:
         raise Conflict(f"The password of {person.username} is kept by {person.kept_by}.", hint="Change it there.")
     if person.pk == actor.pk:
         raise Conflict("You would sign yourself out.", hint="Ask somebody else who manages people.")
-    if not person.is_active:
-        raise Conflict(f"{person.username} is switched off.", hint="Switch them on first.")
     with transaction.atomic():
         person.set_unusable_password()
         person.save(update_fields=["password"])
         _note(actor, "person.reset_password", person, "by a link that works once")
+        bearers.end_all_of(person, actor)
     return PasswordKey(urlsafe_base64_encode(force_bytes(person.pk)), default_token_generator.make_token(person))
 
 

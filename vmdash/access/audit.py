@@ -8,6 +8,9 @@ from vmdash.access import origin
 from vmdash.access.models import AuditEntry, User
 from vmdash.access.trail import chain
 
+_LONGEST = 500
+"""Details, as their column holds them."""
+
 
 def record(
     *,
@@ -20,12 +23,17 @@ def record(
     failed: bool = False,
     detail: str = "",
 ) -> AuditEntry:
-    """Add one entry, with the address of the request at hand. It is chained once the transaction is committed.
+    """Add one entry, with the address of the request at hand, and the name of the token that the person came by. It is
+    chained once the transaction is committed.
 
     `failed`: it was allowed, and did not come about. Texts are cut to what the columns hold; NUL is left out; line
     breaks, and whatever else cannot be seen, become spaces.
     """
     came = origin.current()
+    detail = _one_line(detail)[:_LONGEST]
+    if user and user.token:
+        by = f"with the token “{_one_line(user.token)}”"
+        detail = f"{detail[: _LONGEST - len(by) - 2]}; {by}" if detail else by
     entry = AuditEntry.objects.create(
         user=user,
         user_name=user.username if user else "",
@@ -36,7 +44,7 @@ def record(
         target_name=_one_line(target_name)[:255],
         refused=refused,
         failed=failed,
-        detail=_one_line(detail)[:500],
+        detail=detail,
     )
     if refused:
         came.refusal_id = entry.pk

@@ -1,6 +1,6 @@
 """Whoever shows a token instead of having a session, on connections that outlive a request.
 
-Tokens are made further up, by what says here how their people are found.
+Tokens are made further up, by what says here how their people are found, and how all of a person end.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 Find = Callable[[Collection[str]], dict[str, "User"]]
 """From digests of tokens that count now to their people, who may do no more than the token."""
+End = Callable[["User", "User"], None]
+"""Withdraws all tokens of the first, by the second."""
 _finders: list[Find] = []
+_enders: list[End] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,14 @@ def digest_of(token: str) -> str:
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()
 
 
-def register(find: Find) -> None:
+def register(find: Find, end: End) -> None:
     _finders.append(find)
+    _enders.append(end)
+
+
+def end_all_of(person: User, by: User) -> None:
+    for end in _enders:
+        end(person, by)
 
 
 def people_bearing(bearers: Iterable[Bearer]) -> dict[Bearer, User]:

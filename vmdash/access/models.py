@@ -29,6 +29,8 @@ class User(AbstractUser):
 
     role = models.CharField(max_length=20, choices=Role, blank=True, default="")
     """What they may do everywhere, for as long as they are there; grants add to it."""
+    token = ""
+    """The name of the one by which they came now, if by one; for the audit trail. Not a column."""
 
     class Meta:
         constraints = [

@@ -7,6 +7,6 @@ class ApiConfig(AppConfig):
 
     def ready(self) -> None:
         from vmdash.access import bearers
-        from vmdash.api.tokens import people_of
+        from vmdash.api.tokens import people_of, withdraw_all_of
 
-        bearers.register(people_of)
+        bearers.register(people_of, withdraw_all_of)

@@ -8,7 +8,9 @@ from django.http import HttpRequest
 from ninja.errors import Throttled
 from ninja.security import HttpBearer
 
+from vmdash.access import origin
 from vmdash.access.models import User
+from vmdash.access.second_factor import lacking
 from vmdash.api import tokens
 from vmdash.api.limits import seconds_to_wait
 from vmdash.api.models import TokenScope
@@ -24,10 +26,15 @@ class Bearer(HttpBearer):
         found = tokens.find(token.strip())
         if found is None:
             return None
+        lacks = lacking([found.user])  # before they may do no more than the token, which may need none
         request.user = tokens.person_of(found)
         if wait := seconds_to_wait(found.pk):
             raise Throttled(wait)
-        tokens.note_use(found)
+        tokens.note_use(found, origin.current().address)
+        if lacks:
+            raise NotPermitted(
+                "Your role needs a second factor, also for tokens.", hint="Set one up on the page of your account."
+            )
         if found.scope == TokenScope.READ and request.method not in SAFE:
             raise NotPermitted("This token may only read.", hint="Make one that may act.")
         return found

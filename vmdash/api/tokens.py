@@ -10,10 +10,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from vmdash.access import origin
 from vmdash.access.audit import record
 from vmdash.access.bearers import digest_of
 from vmdash.access.models import User
+from vmdash.access.second_factor import lacking
 from vmdash.api.models import Token, TokenScope
 from vmdash.exceptions import Conflict, InvalidInput
 from vmdash.live.redis import PREFIX, client
@@ -58,8 +58,14 @@ def make(*, user: User, name: str, scope: TokenScope, until: datetime | None) ->
 def withdraw(*, token: Token, user: User) -> None:
     """From now on nobody comes in with it; what is open with it ends within 2 s."""
     with transaction.atomic():
-        _record(token, user, "token.withdraw", token.scope)
+        whose = "" if token.user_id == user.pk else f" of {token.user}"
+        _record(token, user, "token.withdraw", f"{token.scope}{whose}")
         token.delete()
+
+
+def withdraw_all_of(person: User, by: User) -> None:
+    for token in Token.objects.filter(user=person):
+        withdraw(token=token, user=by)
 
 
 def find(text: str) -> Token | None:
@@ -77,24 +83,28 @@ def find(text: str) -> Token | None:
 def person_of(token: Token) -> User:
     """The person, who may do no more than the token and no more than themselves."""
     person = token.user
+    person.token = token.name
     person.reach = person.reach.narrowed_to(TokenScope(token.scope).permissions)
     return person
 
 
-def note_use(token: Token) -> None:
-    """Once a minute is enough."""
+def note_use(token: Token, address: str = "") -> None:
+    """Once a minute is enough. Without an address the last one stays."""
     now = timezone.now()
     seldom = Q(last_used_at=None) | Q(last_used_at__lt=now - _USE_WRITTEN_EVERY)
     used: dict[str, datetime | str] = {"last_used_at": now}
-    if address := origin.current().address:
+    if address:
         used["last_used_from"] = address
     if token.last_used_at is None or token.last_used_at < now - _USE_WRITTEN_EVERY:
         Token.objects.filter(seldom, pk=token.pk).update(**used)
 
 
 def people_of(digests: Collection[str]) -> dict[str, User]:
-    """The people of those tokens that count now, by digest: for connections that stay."""
+    """The people of those tokens that count now, by digest: for connections that stay. Not of those who lack a second
+    factor that they need. Many connections are asked about at once: the address at hand may be of any of them."""
     found = list(Token.objects.current().filter(digest__in=digests).select_related("user"))
+    lacks = lacking([token.user for token in found])
+    found = [token for token in found if token.user_id not in lacks]
     for token in found:
         note_use(token)
     return {token.digest: person_of(token) for token in found}

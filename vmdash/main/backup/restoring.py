@@ -13,16 +13,19 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import Error, connection, transaction
 from django.db.migrations.loader import MigrationLoader
+from django.utils import timezone
 
 from hosts.collector.leases import living_collectors
 from vmdash.access.audit import record
 from vmdash.access.models import AuditHead
+from vmdash.api.models import Token
 from vmdash.exceptions import Conflict, InvalidInput, Unavailable
 from vmdash.jobs import transitions
 from vmdash.jobs.models import Job
 from vmdash.live.redis import client
 from vmdash.main.backup import archive, databases, keys
 from vmdash.main.backup.archive import Manifest
+from vmdash.webhooks.models import Delivery, Event
 
 _OURS = ("vmdash.", "hosts", "domains", "storage")
 
@@ -30,8 +33,8 @@ _OURS = ("vmdash.", "hosts", "domains", "storage")
 def restore(file: Path, *, force: bool = False) -> Manifest:
     """Put what `file` holds in the place of the database. What it held is lost, for which `force` is needed.
 
-    Everybody has to sign in anew, and jobs that waited then do not begin now. Raises VmdashError; nothing was changed
-    then, unless the message says so.
+    Everybody has to sign in and to make tokens anew. Jobs that waited then do not begin now, and what waited for
+    webhooks is not sent. Raises VmdashError; nothing was changed then, unless the message says so.
     """
     settings.DATA_DIR.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
@@ -104,9 +107,14 @@ def _settle(file: Path, manifest: Manifest) -> None:
         with transaction.atomic():
             sessions.objects.all().delete()
             UserSession.objects.all().delete()
+            withdrawn, _ = Token.objects.all().delete()  # those that were withdrawn since must not count again
             for job in Job.objects.filter(state=Job.State.QUEUED):
                 transitions.fail(job, "vmdash was restored from a backup before it began. Ask for it anew.")
-            record(user=None, action="backup.restore", detail=f"{file.name}, made at {manifest.made_at}")
+            Event.objects.filter(handed=False).update(handed=True)
+            why = "vmdash was restored from a backup before it was sent."
+            Delivery.objects.waiting().update(given_up_at=timezone.now(), error=why)
+            words = f"{file.name}, made at {manifest.made_at}; {withdrawn} tokens ended"
+            record(user=None, action="backup.restore", detail=words)
     except Error as error:
         raise Unavailable(
             "The backup was restored, but could not be brought up to this version.",

@@ -25,5 +25,6 @@ class Command(BaseCommand):
             raise CommandError("\n".join(filter(None, [str(error), error.detail]))) from error
         self.stdout.write(
             f"The database is what it was at {manifest.made_at}. Everybody has to sign in anew. "
+            "All tokens have ended: scripts need new ones. What waited for webhooks then is not sent. "
             "Run `manage.py audit verify`, then start vmdash."
         )
