@@ -15,7 +15,6 @@ import pytest
 
 from tests.booting import wait_for_agent, wait_for_boot
 from vmdash.lab import fleet
-from vmdash.lab.commands import LabError
 from vmdash.lab.layout import REPOSITORY, Lab
 from vmdash.lab.qemu_host import QemuHost
 
@@ -72,11 +71,8 @@ def repaired_fleet(request: pytest.FixtureRequest) -> None:
         return
     _failed.clear()
     lab: Lab = request.getfixturevalue("lab")
-    try:
-        fleet.up(lab, lambda sentence: None)
-    except LabError:  # such as a guest that runs on another host, which has its disk
-        fleet.down(lab)
-        fleet.up(lab, lambda sentence: None)
+    fleet.down(lab)  # a guest may run on another host, which has its disk, or be half arrived on one
+    fleet.up(lab, lambda sentence: None)
     wait_for_boot(fleet.qemu_hosts(lab))
 
 
