@@ -45,6 +45,11 @@ class Window(Schema, Generic[T]):
         return cls(items=list(items), total=total, offset=paging.offset, limit=paging.limit)
 
 
+def same_named(source: object, *names: str) -> dict[str, Any]:
+    """What is called the same there and in the answer."""
+    return {name: getattr(source, name) for name in names}
+
+
 def moment(unix_ms: int | None) -> datetime | None:
     """Unix milliseconds, as live messages have them."""
     return None if unix_ms is None else datetime.fromtimestamp(unix_ms / 1000, UTC)

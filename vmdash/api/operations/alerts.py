@@ -13,7 +13,7 @@ from vmdash.alerts import services
 from vmdash.alerts.models import Alert as Row
 from vmdash.alerts.models import Silence as SilenceRow
 from vmdash.api.once import once
-from vmdash.api.shapes import Input, Line, Paging, Window
+from vmdash.api.shapes import Input, Line, Paging, Window, same_named
 
 router = Router(tags=["alerts"])
 silences = Router(tags=["alerts"])
@@ -41,8 +41,7 @@ class Alert(Schema):
             "rule", "severity", "summary", "description", "host", "pool", "started_at", "resolved_at",
             "acknowledged_at", "acknowledged_by", "note",
         )  # fmt: skip
-        named = {name: getattr(row, name) for name in plain}
-        return cls(**named, id=row.pk, guest=row.domain, silenced=row.silence_id is not None)
+        return cls(**same_named(row, *plain), id=row.pk, guest=row.domain, silenced=row.silence_id is not None)
 
 
 class Silence(Schema):

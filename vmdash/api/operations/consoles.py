@@ -11,9 +11,8 @@ from domains.consoles import services
 from domains.consoles.opening import CONSOLE_OPEN
 from domains.consoles.tickets import Kind
 from domains.consoles.views import connection_of
-from domains.models import Domain
 from vmdash.access.bearers import Bearer
-from vmdash.access.guards import SignedInRequest, allow, check
+from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission
 from vmdash.api.operations.guests import find_guest
 from vmdash.api.operations.jobs import Job, asked_for
@@ -46,7 +45,7 @@ class Connection(Schema):
 @router.get("/{uuid:uuid}/console", response=list[ConsolePlace])
 @allow(Permission.CONSOLE)
 def list_consoles(request: SignedInRequest, uuid: UUID) -> list[ConsolePlace]:
-    guest = _guest(request, uuid)
+    guest = find_guest(request, uuid, Permission.CONSOLE)
     pages = (("screen", "console", Kind.VNC), ("serial", "serial-console", Kind.SERIAL))
     return [
         ConsolePlace(
@@ -62,7 +61,7 @@ def list_consoles(request: SignedInRequest, uuid: UUID) -> list[ConsolePlace]:
 @allow(Permission.CONSOLE)
 def open_console(request: SignedInRequest, uuid: UUID, wish: ConsoleWish) -> Status[Any]:
     """The serial console at once; a screen has to be prepared first: then the answer is the job."""
-    guest = _guest(request, uuid)
+    guest = find_guest(request, uuid, Permission.CONSOLE)
     if wish.kind == "screen":
         return asked_for(request, services.ask_for_screen(domain=guest, user=request.user))
     admission = services.open_serial(
@@ -75,7 +74,7 @@ def open_console(request: SignedInRequest, uuid: UUID, wish: ConsoleWish) -> Sta
 @allow(Permission.CONSOLE)
 def collect_console(request: SignedInRequest, uuid: UUID, job_id: UUID) -> Status[Any]:
     """What the job has prepared for you, once; 202 while it runs."""
-    guest = _guest(request, uuid)
+    guest = find_guest(request, uuid, Permission.CONSOLE)
     mine = JobRow.objects.filter(kind=CONSOLE_OPEN.name, target_id=str(guest.pk), requested_by=request.user)
     job = get_object_or_404(mine, pk=job_id)
     if job.state in JobRow.UNFINISHED:
@@ -84,12 +83,6 @@ def collect_console(request: SignedInRequest, uuid: UUID, job_id: UUID) -> Statu
         raise Conflict(job.error or "Opening it was interrupted.", hint="Open it again.")
     admission = services.collect(job=job, user=request.user, session_key=_bearer(request))
     return Status(200, Connection(**connection_of(request, admission)))
-
-
-def _guest(request: SignedInRequest, uuid: UUID) -> Domain:
-    guest = find_guest(request, uuid)
-    check(request, Permission.CONSOLE, guest)
-    return guest
 
 
 def _bearer(request: SignedInRequest) -> Bearer:

@@ -25,7 +25,7 @@ from vmdash.api.charts import Charts, Range, charts_over
 from vmdash.api.checked import checked
 from vmdash.api.once import once
 from vmdash.api.operations.jobs import Job, asked_for
-from vmdash.api.shapes import Input, Line, Paging, Window, moment
+from vmdash.api.shapes import Input, Line, Paging, Window, moment, same_named
 from vmdash.jobs.selectors import job_row
 from vmdash.live import cache
 from vmdash.live.messages import GuestRow, GuestSample
@@ -199,8 +199,7 @@ def get_guest(request: SignedInRequest, uuid: UUID) -> GuestInFull:
 @allow(Permission.OPERATE)
 def change_guest(request: SignedInRequest, uuid: UUID, wish: GuestChange) -> GuestInFull:
     """Its tags, whose it is, and what to know before it is stopped."""
-    found = find_guest(request, uuid)
-    check(request, Permission.OPERATE, found)
+    found = find_guest(request, uuid, Permission.OPERATE)
     if wish.tags is not None:
         tags = checked(TagsForm({"tags": " ".join(wish.tags)}))
         tagging.set_tags(domain=found, names=tags["tags"], user=request.user)
@@ -239,9 +238,12 @@ def act_on_guest(request: SignedInRequest, uuid: UUID, wish: ActionWish) -> Stat
     return asked_for(request, job)
 
 
-def find_guest(request: SignedInRequest, uuid: UUID) -> Domain:
-    """Raises Http404."""
-    return get_object_or_404(Domain.objects.visible_to(request.user).select_related("host__site"), pk=uuid)
+def find_guest(request: SignedInRequest, uuid: UUID, permission: Permission | None = None) -> Domain:
+    """Raises Http404, and PermissionDenied for who sees it and lacks `permission` to it."""
+    found = get_object_or_404(Domain.objects.visible_to(request.user).select_related("host__site"), pk=uuid)
+    if permission:
+        check(request, permission, found)
+    return found
 
 
 def _fields(row: GuestRow, answers: bool, sample: GuestSample | None, measured_at: int | None) -> dict[str, Any]:
@@ -287,7 +289,7 @@ def _in_full(request: SignedInRequest, guest: Domain) -> GuestInFull:
     )  # fmt: skip
     return GuestInFull(
         **_fields(guest_row(guest), answers, sample, tick["at"] if tick else None),
-        **{name: getattr(guest, name) for name in plain},
+        **same_named(guest, *plain),
         disks=[Disk(**_known(Disk, disk)) for disk in guest.disks],
         interfaces=[Interface(**_known(Interface, card)) for card in guest.interfaces],
         actions=[

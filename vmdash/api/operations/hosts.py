@@ -14,7 +14,7 @@ from vmdash.access.guards import SignedInRequest, allow, check
 from vmdash.access.roles import Permission
 from vmdash.api.charts import Charts, Range, charts_over
 from vmdash.api.checked import checked
-from vmdash.api.shapes import Input, Line, Paging, Window, moment
+from vmdash.api.shapes import Input, Line, Paging, Window, moment, same_named
 from vmdash.exceptions import InvalidInput
 
 router = Router(tags=["hosts"])
@@ -64,14 +64,12 @@ class Host(Schema):
     @classmethod
     def of(cls, row: HostFigures) -> "Host":
         host = row.host
-        plain = {
-            name: getattr(host, name)
-            for name in (
-                "name", "description", "enabled", "state_since", "maintenance", "driver", "transport", "address",
-                "hostname", "hypervisor", "hypervisor_version", "libvirt_version", "arch", "cpu_model", "cpus",
-                "sockets", "cores", "threads", "memory_kib",
-            )
-        }  # fmt: skip
+        plain = same_named(
+            host,
+            "name", "description", "enabled", "state_since", "maintenance", "driver", "transport", "address",
+            "hostname", "hypervisor", "hypervisor_version", "libvirt_version", "arch", "cpu_model", "cpus",
+            "sockets", "cores", "threads", "memory_kib",
+        )  # fmt: skip
         return cls(
             **plain,
             site=host.site.name if host.site else "",
@@ -133,8 +131,7 @@ def get_host_metrics(request: SignedInRequest, host: Line, over: Query[Range]) -
 @allow(Permission.MANAGE_HOSTS)
 def switch_host(request: SignedInRequest, host: Line, wish: Switch) -> Host:
     """Begin or stop to collect from it."""
-    found = find_host(request, host)
-    check(request, Permission.MANAGE_HOSTS, found)
+    found = find_host(request, host, Permission.MANAGE_HOSTS)
     services.set_enabled(user=request.user, host=found, enabled=wish.enabled)
     return _shown(request, found)
 
@@ -143,19 +140,20 @@ def switch_host(request: SignedInRequest, host: Line, wish: Switch) -> Host:
 @allow(Permission.MANAGE_HOSTS)
 def remove_host(request: SignedInRequest, host: Line, confirm: Line) -> Status[None]:
     """Remove it from vmdash, with the rows of its guests; nothing happens to the guests. `confirm` is its name."""
-    found = find_host(request, host)
-    check(request, Permission.MANAGE_HOSTS, found)
+    found = find_host(request, host, Permission.MANAGE_HOSTS)
     if confirm != found.name:
         raise InvalidInput(f"To remove {found.name}, send its name as confirm.")
     services.remove_host(user=request.user, host=found)
     return Status(204, None)
 
 
-def find_host(request: SignedInRequest, name: str) -> Row:
-    """Raises Http404."""
+def find_host(request: SignedInRequest, name: str, permission: Permission | None = None) -> Row:
+    """Raises Http404, and PermissionDenied for who sees it and lacks `permission` to it."""
     found = Row.objects.visible_to(request.user).filter(name=name).first()
     if found is None:
         raise Http404(f"There is no host {name}.")
+    if permission:
+        check(request, permission, found)
     return found
 
 

@@ -10,7 +10,7 @@ from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission
 from vmdash.api.checked import checked
 from vmdash.api.once import once
-from vmdash.api.shapes import Input, Line, Paging, Window
+from vmdash.api.shapes import Input, Line, Paging, Window, same_named
 from vmdash.jobs import services
 from vmdash.jobs.forms import JobFilter
 from vmdash.jobs.models import Job as Row
@@ -52,14 +52,12 @@ class Job(Schema):
     @classmethod
     def of(cls, row: JobRow) -> "Job":
         job = row.job
-        plain = {
-            name: getattr(job, name)
-            for name in (
-                "id", "kind", "label", "state", "state_words", "target_kind", "target_id", "target_name",
-                "created_at", "started_at", "finished_at", "phase", "waiting_for", "done_bytes", "total_bytes",
-                "rate_bytes_per_s", "seconds_left", "error", "error_detail", "virsh",
-            )
-        }  # fmt: skip
+        plain = same_named(
+            job,
+            "id", "kind", "label", "state", "state_words", "target_kind", "target_id", "target_name",
+            "created_at", "started_at", "finished_at", "phase", "waiting_for", "done_bytes", "total_bytes",
+            "rate_bytes_per_s", "seconds_left", "error", "error_detail", "virsh",
+        )  # fmt: skip
         return cls(
             **plain,
             is_active=row.is_active,

@@ -14,8 +14,7 @@ from domains.defining.forms import NewGuestForm
 from domains.migration import services as migration
 from domains.migration.forms import MoveForm
 from domains.migration.page import move_page, targets
-from hosts.models import Host
-from vmdash.access.guards import SignedInRequest, allow, check
+from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission
 from vmdash.api.checked import checked
 from vmdash.api.once import once
@@ -98,8 +97,7 @@ class NewGuestWish(Input):
 @allow(Permission.MIGRATE)
 def list_migration_targets(request: SignedInRequest, uuid: UUID) -> list[Target]:
     """Where it might move to, with what the last check found."""
-    guest = find_guest(request, uuid)
-    check(request, Permission.MIGRATE, guest)
+    guest = find_guest(request, uuid, Permission.MIGRATE)
     return [
         Target(
             host=card.host.name,
@@ -117,8 +115,7 @@ def list_migration_targets(request: SignedInRequest, uuid: UUID) -> list[Target]
 @once
 def check_migration(request: SignedInRequest, uuid: UUID, wish: CheckWish) -> Status[Job]:
     """Have the workers check where it can move."""
-    guest = find_guest(request, uuid)
-    check(request, Permission.MIGRATE, guest)
+    guest = find_guest(request, uuid, Permission.MIGRATE)
     hosts = [find_host(request, name) for name in wish.targets] or targets(guest, request.user)
     job = migration.request_check(domain=guest, targets=hosts[: migration.MOST_TARGETS], user=request.user)
     return asked_for(request, job)
@@ -128,8 +125,7 @@ def check_migration(request: SignedInRequest, uuid: UUID, wish: CheckWish) -> St
 @allow(Permission.MIGRATE)
 @once
 def migrate_guest(request: SignedInRequest, uuid: UUID, wish: MoveWish) -> Status[Job]:
-    guest = find_guest(request, uuid)
-    check(request, Permission.MIGRATE, guest)
+    guest = find_guest(request, uuid, Permission.MIGRATE)
     target = find_host(request, wish.target)
     form = MoveForm(wish.dict(exclude={"target"}))
     found = checked(form)
@@ -156,9 +152,8 @@ def order_migration(request: SignedInRequest, job_id: UUID, wish: OrderWish) -> 
 @allow(Permission.CLONE)
 @once
 def clone_guest(request: SignedInRequest, uuid: UUID, wish: CloneWish) -> Status[Job]:
-    guest = find_guest(request, uuid)
-    check(request, Permission.CLONE, guest)
-    host = _host_of_clones(request, wish.host) if wish.host else guest.host
+    guest = find_guest(request, uuid, Permission.CLONE)
+    host = find_host(request, wish.host, Permission.CLONE) if wish.host else guest.host
     sent: dict[str, Any] = {
         **wish.dict(include={"name", "count", "first", "start", "at_once"}),
         "kind": "linked" if wish.linked else "full",
@@ -177,8 +172,7 @@ def clone_guest(request: SignedInRequest, uuid: UUID, wish: CloneWish) -> Status
 @once
 def mark_template(request: SignedInRequest, uuid: UUID, wish: TemplateWish) -> Status[Job]:
     """Make it a template, which never starts and is cloned; or an ordinary guest again."""
-    guest = find_guest(request, uuid)
-    check(request, Permission.CLONE, guest)
+    guest = find_guest(request, uuid, Permission.CLONE)
     ask = marking.make_template if wish.template else marking.make_guest
     return asked_for(request, ask(domain=guest, user=request.user))
 
@@ -187,16 +181,9 @@ def mark_template(request: SignedInRequest, uuid: UUID, wish: TemplateWish) -> S
 @allow(Permission.DEFINE)
 @once
 def define_guest(request: SignedInRequest, wish: NewGuestWish) -> Status[Job]:
-    host = find_host(request, wish.host)
-    check(request, Permission.DEFINE, host)
+    host = find_host(request, wish.host, Permission.DEFINE)
     sent = wish.dict(exclude={"host", "memory_bytes", "size_bytes"})
     sent |= {"memory": f"{wish.memory_bytes} bytes", "size": f"{wish.size_bytes} bytes"}
     form = NewGuestForm(sent, host=host, user=request.user)
     checked(form)
     return asked_for(request, defining.define(host=host, wish=form.wish(), user=request.user))
-
-
-def _host_of_clones(request: SignedInRequest, name: str) -> Host:
-    host = find_host(request, name)
-    check(request, Permission.CLONE, host)
-    return host

@@ -13,13 +13,13 @@ from domains.snapshots.forms import DeleteForm, FlattenForm, RevertForm, TakeFor
 from domains.snapshots.models import Snapshot as Row
 from domains.snapshots.models import SnapshotKind
 from domains.snapshots.page import state_words
-from vmdash.access.guards import SignedInRequest, allow, check
+from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission
 from vmdash.api.checked import checked
 from vmdash.api.once import once
 from vmdash.api.operations.guests import find_guest
 from vmdash.api.operations.jobs import Job, asked_for
-from vmdash.api.shapes import Input, Line
+from vmdash.api.shapes import Input, Line, same_named
 from vmdash.exceptions import InvalidInput
 
 router = Router(tags=["snapshots"])
@@ -45,7 +45,7 @@ class Snapshot(Schema):
             "name", "description", "created_at", "current", "memory", "size_bytes", "quiesced", "half_merged",
         )  # fmt: skip
         return cls(
-            **{name: getattr(row, name) for name in plain},
+            **same_named(row, *plain),
             id=row.pk,
             parent=row.parent_name,
             guest_was=state_words(row),
@@ -87,7 +87,7 @@ def list_snapshots(request: SignedInRequest, uuid: UUID) -> list[Snapshot]:
 @allow(Permission.SNAPSHOT)
 @once
 def take_snapshot(request: SignedInRequest, uuid: UUID, wish: TakeWish) -> Status[Job]:
-    guest = _guest(request, uuid)
+    guest = find_guest(request, uuid, Permission.SNAPSHOT)
     form = TakeForm(guest, wish.dict())
     found = checked(form)
     job = services.take(
@@ -104,7 +104,7 @@ def take_snapshot(request: SignedInRequest, uuid: UUID, wish: TakeWish) -> Statu
 @allow(Permission.SNAPSHOT)
 @once
 def revert_to_snapshot(request: SignedInRequest, uuid: UUID, snapshot: int, wish: RevertWish) -> Status[Job]:
-    guest = _guest(request, uuid)
+    guest = find_guest(request, uuid, Permission.SNAPSHOT)
     row = _snapshot(request, guest, snapshot)
     _refuse_external_only(row, keep=wish.keep)
     found = checked(RevertForm(guest, row, wish.dict()))
@@ -115,7 +115,7 @@ def revert_to_snapshot(request: SignedInRequest, uuid: UUID, snapshot: int, wish
 @allow(Permission.SNAPSHOT)
 def delete_snapshot(request: SignedInRequest, uuid: UUID, snapshot: int, wish: Query[DeleteWish]) -> Status[Job]:
     """What came after it stays; its overlays are merged into what is below them."""
-    guest = _guest(request, uuid)
+    guest = find_guest(request, uuid, Permission.SNAPSHOT)
     row = _snapshot(request, guest, snapshot)
     _refuse_external_only(row, forget=wish.forget)
     form = DeleteForm(guest, row, wish.dict())
@@ -135,16 +135,10 @@ def delete_snapshot(request: SignedInRequest, uuid: UUID, snapshot: int, wish: Q
 @once
 def flatten_guest(request: SignedInRequest, uuid: UUID, wish: FlattenWish) -> Status[Job]:
     """Copy what is below its disks into them, so that they stand alone."""
-    guest = _guest(request, uuid)
+    guest = find_guest(request, uuid, Permission.SNAPSHOT)
     form = FlattenForm(wish.dict())
     checked(form)
     return asked_for(request, services.flatten(domain=guest, user=request.user, most_bytes_per_s=form.most_bytes_per_s))
-
-
-def _guest(request: SignedInRequest, uuid: UUID) -> Domain:
-    guest = find_guest(request, uuid)
-    check(request, Permission.SNAPSHOT, guest)
-    return guest
 
 
 def _snapshot(request: SignedInRequest, guest: Domain, pk: int) -> Row:

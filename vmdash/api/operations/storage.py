@@ -11,14 +11,14 @@ from storage.models import Pool as Row
 from storage.pool_forms import PoolFilter, PoolForm
 from storage.pool_pages import PoolRow
 from storage.timeline import pool_charts
-from vmdash.access.guards import SignedInRequest, allow, check
+from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission
 from vmdash.api.charts import Charts, Range, charts_over
 from vmdash.api.checked import checked
 from vmdash.api.once import once
 from vmdash.api.operations.hosts import find_host
 from vmdash.api.operations.jobs import Job, asked_for
-from vmdash.api.shapes import Input, Line, Paging, Window
+from vmdash.api.shapes import Input, Line, Paging, Window, same_named
 from vmdash.exceptions import InvalidInput
 from vmdash.virt.xml.pool_types import POOL_TYPES
 
@@ -52,7 +52,7 @@ class Pool(Schema):
             "available_bytes", "path", "source", "seen_at",
         )  # fmt: skip
         return cls(
-            **{name: getattr(pool, name) for name in plain},
+            **same_named(pool, *plain),
             host=pool.host.name,
             uuid=str(pool.uuid),
             promised_bytes=row.promised_bytes,
@@ -106,8 +106,7 @@ def list_pools(request: SignedInRequest, filters: Query[PoolFilters]) -> Window[
 @once
 def define_pool(request: SignedInRequest, wish: PoolWish) -> Status[Job]:
     """Have a pool defined on a host and, as asked for, built and started."""
-    host = find_host(request, wish.host)
-    check(request, Permission.STORAGE, host)
+    host = find_host(request, wish.host, Permission.STORAGE)
     kind = POOL_TYPES.get(wish.type)
     if kind is None:
         raise InvalidInput(f"There is no type {wish.type[:40]!r}.", hint=f"Types: {', '.join(POOL_TYPES)}.")

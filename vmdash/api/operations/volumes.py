@@ -13,7 +13,7 @@ from vmdash.access.roles import Permission
 from vmdash.api.once import once
 from vmdash.api.operations.jobs import Job, asked_for
 from vmdash.api.operations.storage import find_pool
-from vmdash.api.shapes import Input, Line, Paging, Window
+from vmdash.api.shapes import Input, Line, Paging, Window, same_named
 
 router = Router(tags=["storage"])
 
@@ -158,8 +158,7 @@ def _fields(volume: Row) -> dict[str, Any]:
         "name", "path", "kind", "format", "capacity_bytes", "allocation_bytes", "backing_path", "backing_format",
         "encrypted",
     )  # fmt: skip
-    named = {name: getattr(volume, name) for name in plain}
-    return {**named, "host": volume.pool.host.name, "pool": volume.pool.name}
+    return {**same_named(volume, *plain), "host": volume.pool.host.name, "pool": volume.pool.name}
 
 
 def _volume(request: SignedInRequest, host: str, pool: str, name: str) -> Row:
