@@ -8,12 +8,13 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from hosts import services
+from hosts import onboarding, services
 from hosts.credential_forms import CREDENTIAL_KINDS, CredentialChoice, CredentialForm
 from hosts.forms import HostForm
 from hosts.models import Credential, Host, Transport
 from vmdash.access.models import User
 from vmdash.access.roles import Permission, can_everywhere
+from vmdash.jobs.models import Job
 
 
 class HostEntry:
@@ -24,7 +25,7 @@ class HostEntry:
         self.user = user
         self.host_form = HostForm(data, host=host, initial=initial_values(host) if host else {})
         self.choice = CredentialChoice(
-            data, among=self._credentials(), initial={"credential": host.credential_id if host else ""}
+            data, among=credentials_for(user), initial={"credential": host.credential_id if host else ""}
         )
         transport = (data or {}).get("transport", "")
         self.kind = CREDENTIAL_KINDS[Transport(transport)] if transport in CREDENTIAL_KINDS else ""
@@ -56,16 +57,6 @@ class HostEntry:
             self.choice.add_error("credential", f"This transport takes {Credential.Kind(self.kind).label}.")
         return not self.choice.errors
 
-    def _credentials(self) -> QuerySet[Credential]:
-        """All of them; for those who manage some hosts only, what opens none but these: whoever chooses a credential
-        and an address has its secret sent there."""
-        if can_everywhere(self.user, Permission.MANAGE_HOSTS):
-            return Credential.objects.all()
-        managed = Host.objects.open_to(self.user, Permission.MANAGE_HOSTS)
-        opening_others = Host.objects.exclude(pk__in=managed.values("pk")).exclude(credential=None)
-        used = Credential.objects.filter(hosts__in=managed).distinct()
-        return used.exclude(pk__in=opening_others.values("credential"))
-
     def _stored(self) -> Credential | None:
         chosen = self.choice.cleaned_data["credential"]
         return Credential.objects.filter(pk=chosen).first() if chosen.isdigit() and self.kind else None
@@ -84,6 +75,27 @@ class HostEntry:
         if self.host is None:
             return services.add_host(user=user, data=data, credential=credential), True
         return self.host, services.change_host(user=user, host=self.host, data=data, credential=credential)
+
+    def follow(self, host: Host, *, reached_anew: bool, anyway: bool) -> Job | None:
+        """After `save`: the test that was asked for, if one was. The host is enabled when it passes; `anyway`: at once
+        and without a test."""
+        if anyway:
+            services.set_enabled(user=self.user, host=host, enabled=True, detail="Without a test")
+            return None
+        if not reached_anew or self.is_generated:  # a new key has to be installed on the host first
+            return None
+        return onboarding.request_test(host=host, user=self.user, enable=not host.enabled)
+
+
+def credentials_for(user: User) -> QuerySet[Credential]:
+    """Those to choose from. All of them; for those who manage some hosts only, what opens none but these: whoever
+    chooses a credential and an address has its secret sent there."""
+    if can_everywhere(user, Permission.MANAGE_HOSTS):
+        return Credential.objects.all()
+    managed = Host.objects.open_to(user, Permission.MANAGE_HOSTS)
+    opening_others = Host.objects.exclude(pk__in=managed.values("pk")).exclude(credential=None)
+    used = Credential.objects.filter(hosts__in=managed).distinct()
+    return used.exclude(pk__in=opening_others.values("credential"))
 
 
 def initial_values(host: Host) -> dict[str, Any]:

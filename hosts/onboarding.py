@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from hosts import connect, services
 from hosts.models import Host
-from hosts.outcome import TEST_KIND
+from hosts.outcome import TEST_KIND, newest_test
 from hosts.trial import try_host
 from vmdash.access.roles import Permission, can
 from vmdash.exceptions import Conflict, NotFound, NotPermitted, VmdashError
@@ -35,6 +35,26 @@ def request_test(*, host: Host, user: User | None, enable: bool = False) -> Job:
         parameters={"enable": enable},
         virsh=f"virsh --readonly --connect '{uri}' nodeinfo",
     )
+
+
+def trust(*, host: Host, fingerprint: str, user: User) -> Job:
+    """Confirm the key or certificate that the newest test was shown, then test again.
+
+    Raises:
+        Conflict: this is not what the host showed last, or it has a confirmed one already.
+    """
+    newest = newest_test(host)
+    identity = newest.identity if newest else None
+    if not identity or not identity.can_be_confirmed or fingerprint != identity.fingerprint:
+        raise Conflict("This is not what the host showed last.", hint="Test it again and compare once more.")
+    services.trust_server(user=user, host=host, host_key=identity.host_key, certificate=identity.certificate)
+    return request_test(host=host, user=user, enable=not host.enabled)
+
+
+def forget(*, host: Host, user: User) -> Job:
+    """Forget the confirmed key and certificate, then test: what the host has now is shown for confirmation."""
+    services.forget_server(user=user, host=host)
+    return request_test(host=host, user=user)
 
 
 def run_test(ctx: JobContext) -> Result:

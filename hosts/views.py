@@ -103,8 +103,7 @@ def _entry(request: SignedInRequest, host: Host | None) -> HttpResponse:
     entry = HostEntry(request.POST if request.method == "POST" else None, user=request.user, host=host)
     if request.method == "POST" and entry.is_valid():
         try:
-            saved, reached_anew = entry.save(request.user)
-            return _after_saving(request, saved, reached_anew=reached_anew, untested_key=entry.is_generated)
+            return _saved(request, entry)
         except Conflict as error:
             entry.host_form.add_error(None, str(error))
     sites, _ = selectors.sites_and_tags(request.user)
@@ -112,16 +111,15 @@ def _entry(request: SignedInRequest, host: Host | None) -> HttpResponse:
     return render(request, "hosts/entry.html", context, status=400 if entry.host_form.is_bound else 200)
 
 
-def _after_saving(request: SignedInRequest, host: Host, *, reached_anew: bool, untested_key: bool) -> HttpResponse:
-    if "anyway" in request.POST:
-        services.set_enabled(user=request.user, host=host, enabled=True, detail="Without a test")
-        return redirect("host", host.name)
-    if not reached_anew:
-        messages.success(request, f"{host.name} is changed.")
-        return redirect("host", host.name)
-    if not untested_key:  # a new key has to be installed on the host first
-        onboarding.request_test(host=host, user=request.user, enable=not host.enabled)
-    return redirect("host-test", host.name)
+def _saved(request: SignedInRequest, entry: HostEntry) -> HttpResponse:
+    saved, reached_anew = entry.save(request.user)
+    anyway = "anyway" in request.POST
+    entry.follow(saved, reached_anew=reached_anew, anyway=anyway)
+    if reached_anew and not anyway:
+        return redirect("host-test", saved.name)
+    if not anyway:
+        messages.success(request, f"{saved.name} is changed.")
+    return redirect("host", saved.name)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -141,13 +139,10 @@ def test(request: SignedInRequest, name: str) -> HttpResponse:
 def trust(request: SignedInRequest, name: str) -> HttpResponse:
     """Confirm the key or certificate whose fingerprint was shown, then test again."""
     found = _managed(request, name)
-    newest = newest_test(found)
-    identity = newest.identity if newest else None
-    if not identity or not identity.can_be_confirmed or request.POST.get("fingerprint") != identity.fingerprint:
-        messages.error(request, "This is not what the host showed last. Test it again and compare once more.")
-        return redirect("host-test", name)
-    services.trust_server(user=request.user, host=found, host_key=identity.host_key, certificate=identity.certificate)
-    onboarding.request_test(host=found, user=request.user, enable=not found.enabled)
+    try:
+        onboarding.trust(host=found, fingerprint=request.POST.get("fingerprint", ""), user=request.user)
+    except Conflict as error:
+        messages.error(request, str(error))
     return redirect("host-test", name)
 
 
@@ -155,9 +150,7 @@ def trust(request: SignedInRequest, name: str) -> HttpResponse:
 @allow(Permission.MANAGE_HOSTS)
 def forget(request: SignedInRequest, name: str) -> HttpResponse:
     """Forget the confirmed key and certificate, then test: the one that the host has now is shown for confirmation."""
-    found = _managed(request, name)
-    services.forget_server(user=request.user, host=found)
-    onboarding.request_test(host=found, user=request.user)
+    onboarding.forget(host=_managed(request, name), user=request.user)
     return redirect("host-test", name)
 
 

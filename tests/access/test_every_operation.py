@@ -42,6 +42,12 @@ def bodies(world: World) -> dict[str, Any]:
     host, guest = world.host.name, str(world.guest.pk)
     return {
         "switch_host": {"enabled": True},
+        "add_host": {"name": "new", "transport": "tcp", "address": "10.0.0.9"},
+        "change_host": {"description": "Rack 4"},
+        "test_host": {},
+        "trust_host": {"fingerprint": "SHA256:x"},
+        "replace_credential": {"username": "vmdash", "password": "another"},
+        "change_ksm": {"pages_to_scan": 100, "sleep_ms": 20},
         "change_guest": {"owner": "somebody"},
         "act_on_guest": {"action": "shutdown"},
         "act_on_guests": {"action": "shutdown", "guests": [guest]},

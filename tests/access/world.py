@@ -32,6 +32,10 @@ from vmdash.webhooks.services import new_secret
 
 WORD = "geheim"
 """In the name of everything that is here."""
+KSM = {
+    "pages_to_scan": 100, "sleep_ms": 20, "shared": 1, "sharing": 2, "unshared": 3, "full_scans": 4,
+    "merge_across_nodes": True, "page_kib": 4,
+}  # fmt: skip
 
 
 class World:
@@ -39,7 +43,7 @@ class World:
 
     def __init__(self) -> None:
         self.here, self.elsewhere = Site.objects.create(name=f"{WORD}-site"), Site.objects.create(name="Lyon")
-        self.host = HostFactory.create(name=f"{WORD}-host", site=self.here)
+        self.host = HostFactory.create(name=f"{WORD}-host", site=self.here, ksm=KSM)
         self.guest = DomainFactory.create(name=f"{WORD}-guest", host=self.host, xml="<domain/>")
         self.pool = PoolFactory.create(name=f"{WORD}-pool", host=self.host)
         self.volume = VolumeFactory.create(name=f"{WORD}.qcow2", pool=self.pool)
@@ -109,6 +113,7 @@ class World:
             "alert": self.alert.pk,
             "silence": self.silence.pk,
             "grant": self.grant.pk,
+            "credential": self.credential.pk,
         }
         return {key: known[key] for key in wanted}
 

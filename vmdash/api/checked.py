@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -11,19 +12,20 @@ from vmdash.exceptions import InvalidInput
 
 
 class NotAsItShouldBe(InvalidInput):
-    """What a form has to say of its fields."""
+    """What forms have to say of their fields. Each stands under the member in which its fields were sent; "": none."""
 
-    def __init__(self, form: forms.BaseForm) -> None:
+    def __init__(self, among: Iterable[tuple[str, forms.BaseForm]]) -> None:
         super().__init__("What was sent is not as it should be.")
         self.errors = [
-            {"at": field if field != NON_FIELD_ERRORS else "", "message": str(message)}
+            {"at": ".".join(part for part in (member, field) if part and part != NON_FIELD_ERRORS), "message": str(one)}
+            for member, form in among
             for field, messages in form.errors.items()
-            for message in messages
+            for one in messages
         ]
 
 
 def checked(form: forms.BaseForm) -> dict[str, Any]:
     """Its cleaned data. Raises InvalidInput."""
     if not form.is_valid():
-        raise NotAsItShouldBe(form)
+        raise NotAsItShouldBe([("", form)])
     return form.cleaned_data

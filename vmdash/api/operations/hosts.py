@@ -116,7 +116,7 @@ def list_hosts(request: SignedInRequest, filters: Query[HostFilters]) -> Window[
 @router.get("/{host}", response=Host)
 @allow(Permission.VIEW)
 def get_host(request: SignedInRequest, host: Line) -> Host:
-    return _shown(request, find_host(request, host))
+    return shown(request, find_host(request, host))
 
 
 @router.get("/{host}/metrics", response=Charts)
@@ -133,7 +133,7 @@ def switch_host(request: SignedInRequest, host: Line, wish: Switch) -> Host:
     """Begin or stop to collect from it."""
     found = find_host(request, host, Permission.MANAGE_HOSTS)
     services.set_enabled(user=request.user, host=found, enabled=wish.enabled)
-    return _shown(request, found)
+    return shown(request, found)
 
 
 @router.delete("/{host}", response={204: None})
@@ -157,5 +157,6 @@ def find_host(request: SignedInRequest, name: str, permission: Permission | None
     return found
 
 
-def _shown(request: SignedInRequest, found: Row) -> Host:
+def shown(request: SignedInRequest, found: Row) -> Host:
+    """As its row is now."""
     return Host.of(with_figures(Row.objects.visible_to(request.user).filter(pk=found.pk))[0])
