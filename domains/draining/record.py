@@ -8,6 +8,7 @@ from domains.action_types import OFF
 from domains.draining.models import Drain, DrainedGuest, How, is_done
 from domains.models import ACTIVE_STATES, Domain
 from hosts.models import Host
+from vmdash.exceptions import Conflict
 
 if TYPE_CHECKING:
     from vmdash.access.models import User
@@ -18,6 +19,14 @@ Outcome = DrainedGuest.Outcome
 def open_drain(host: Host, user: User) -> Drain | None:
     """The record of the maintenance that the host is in."""
     return Drain.objects.visible_to(user).open().filter(host=host).first()
+
+
+def maintenance_of(host: Host, user: User) -> Drain:
+    """The same. Raises Conflict: it is in no maintenance."""
+    opened = open_drain(host, user)
+    if opened is None or not host.in_maintenance:
+        raise Conflict(f"{host.name} is not in maintenance.")
+    return opened
 
 
 def away(drain: Drain) -> list[DrainedGuest]:

@@ -12,7 +12,7 @@ from domains.draining.back import plan_return
 from domains.draining.job import DRAIN, RETURN
 from domains.draining.models import Drain, DrainedGuest, How, is_done
 from domains.draining.plan import Plan, Policy, Step, plan_drain
-from domains.draining.record import away, open_drain
+from domains.draining.record import away, maintenance_of
 from domains.migration import services as migration
 from domains.migration.page import targets
 from domains.models import Domain
@@ -75,9 +75,7 @@ def bring_back(*, host: Host, mark: str, user: User) -> Job:
     Raises: as `drain`.
     """
     _check_permitted(user, host, RETURN)
-    opened = open_drain(host, user)
-    if opened is None:
-        raise Conflict(f"{host.name} is not in maintenance.")
+    opened = maintenance_of(host, user)
     plan, _ = plan_return(opened, user)
     _check(f"Cannot bring the guests of {host.name} back:", plan, mark)
     with transaction.atomic():

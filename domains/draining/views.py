@@ -11,11 +11,11 @@ from domains.draining import services
 from domains.draining.back import plan_return
 from domains.draining.forms import PolicyForm
 from domains.draining.plan import Policy, plan_drain
-from domains.draining.record import open_drain
+from domains.draining.record import maintenance_of
 from hosts.models import Host
 from vmdash.access.guards import SignedInRequest, allow, check
 from vmdash.access.roles import Permission
-from vmdash.exceptions import VmdashError
+from vmdash.exceptions import Conflict, VmdashError
 
 
 @require_safe
@@ -107,10 +107,11 @@ def _show_drain(request: SignedInRequest, host: Host, form: PolicyForm, status: 
 
 
 def _show_return(request: SignedInRequest, host: Host, status: int = 200) -> HttpResponse:
-    opened = open_drain(host, request.user)
-    if opened is None or not host.in_maintenance:
+    try:
+        opened = maintenance_of(host, request.user)
+    except Conflict as error:
         if status == 200:
-            messages.error(request, f"{host.name} is not in maintenance.")
+            messages.error(request, str(error))
         return redirect("host", host.name)
     plan, gone = plan_return(opened, request.user)
     context = {"host": host, "drain": opened, "plan": plan, "gone": gone}

@@ -10,13 +10,11 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from domains.models import Domain
-from domains.numa import selectors, services
+from domains.numa import services
+from domains.numa.page import place_page
 from vmdash.access.guards import SignedInRequest, allow, check
 from vmdash.access.roles import Permission
-from vmdash.exceptions import Conflict, InvalidInput, VmdashError
-from vmdash.live import cache
-from vmdash.virt.errors import InvalidDefinition
-from vmdash.virt.xml.placement import Placement
+from vmdash.exceptions import InvalidInput, VmdashError
 
 
 @require_safe
@@ -56,31 +54,11 @@ def undo(request: SignedInRequest, uuid: UUID) -> HttpResponse:
 
 
 def _show(request: SignedInRequest, domain: Domain, choice: str, status: int = 200) -> HttpResponse:
-    tick = cache.ticks([domain.host_id]).get(domain.host_id)
-    try:
-        wanted, obstacle = services.wanted_placement(domain, choice), ""
-    except (Conflict, InvalidInput) as error:
-        wanted, obstacle = None, str(error)
-        if isinstance(error, InvalidInput):
-            status = 400
-    context = {
-        "domain": domain,
-        "cells": selectors.cells_of(domain.host),
-        "finding": selectors.finding_of(domain, tick),
-        "choice": choice,
-        "before": _words_before(domain),
-        "after": services.words_of(wanted) if wanted else "",
-        "obstacle": obstacle,
-        "policy_waits": bool(wanted and wanted.mode) and domain.is_active,
-    }
+    shown = place_page(domain, choice)
+    if isinstance(shown.refused, InvalidInput):
+        status = 400
+    context = {"domain": domain, "choice": choice, "page": shown}
     return render(request, "domains/numa/place.html", context, status=status)
-
-
-def _words_before(domain: Domain) -> str:
-    try:
-        return services.words_of(Placement.parse(domain.xml)) if domain.xml else "not read yet"
-    except InvalidDefinition:
-        return "not known: its definition cannot be understood"
 
 
 def _guest(request: HttpRequest, uuid: UUID) -> Domain:

@@ -64,11 +64,13 @@ MAY_BE_MISSING = {
     "screen",
     "guest-migrate-start",
     "collect_console",
+    "undo_tuning",
+    "undo_placement",
     "mfa_deactivate_totp",
     "mfa_view_recovery_codes",
     "mfa_download_recovery_codes",
 }
-"""404 even for those who may: there is no such picture or ticket, no such target, and they have no second factor."""
+"""404 even for those who may: there is no such picture, ticket or target, nothing to undo, and no second factor."""
 
 PEOPLE = [
     "anonymous",

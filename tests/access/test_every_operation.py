@@ -47,6 +47,12 @@ def bodies(world: World) -> dict[str, Any]:
         "test_host": {},
         "trust_host": {"fingerprint": "SHA256:x"},
         "replace_credential": {"username": "vmdash", "password": "another"},
+        "drain_host": {"mark": "of another plan"},
+        "return_guests": {"mark": "of another plan"},
+        "add_schedule": {"name": "nightly", "guest": guest},
+        "change_schedule": {"keep_last": 4},
+        "tune_guest": {"memory_kib": 262_144},
+        "place_guest": {"cell": "free"},
         "change_ksm": {"pages_to_scan": 100, "sleep_ms": 20},
         "change_guest": {"owner": "somebody"},
         "act_on_guest": {"action": "shutdown"},
@@ -77,7 +83,7 @@ def bodies(world: World) -> dict[str, Any]:
 QUERIES = {"remove_host": "?confirm=no", "delete_volume": "?confirm=no"}
 REFUSED = {"remove_host": "422", "delete_volume": "422"}
 """What is not confirmed is refused even to those who may."""
-IN_BODY = {"define_guest": "host", "define_pool": "host", "give_grant": "host"}
+IN_BODY = {"add_schedule": "guest", "define_guest": "host", "define_pool": "host", "give_grant": "host"}
 """What they are about stands in what is sent."""
 SHUTDOWN = SimpleNamespace(permission=Permission.POWER)
 """Each action on guests has a permission of its own."""

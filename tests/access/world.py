@@ -114,6 +114,7 @@ class World:
             "silence": self.silence.pk,
             "grant": self.grant.pk,
             "credential": self.credential.pk,
+            "schedule": self.schedule.pk,
         }
         return {key: known[key] for key in wanted}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from django import forms
+from django.db.models import QuerySet
 
 from domains.naming import shortest_name, the_guest
 from domains.snapshots.models import SnapshotSchedule
@@ -21,6 +22,13 @@ else:
     ModelForm = forms.ModelForm
 
 KEEPS = ("keep_last", "keep_hourly", "keep_daily", "keep_weekly", "keep_monthly")
+
+
+def tags_for(user: User) -> QuerySet[Tag]:
+    """Those to choose from: of whose guests `user` may take snapshots."""
+    if can_everywhere(user, Permission.SNAPSHOT):
+        return Tag.objects.all()
+    return Tag.objects.filter(pk__in=reach_of(user).ids(Permission.SNAPSHOT, Scope.TAG))
 
 
 class ScheduleForm(ModelForm):
@@ -59,9 +67,7 @@ class ScheduleForm(ModelForm):
     def __init__(self, user: User, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.user = user
-        if not can_everywhere(user, Permission.SNAPSHOT):
-            granted = reach_of(user).ids(Permission.SNAPSHOT, Scope.TAG)
-            cast("forms.ModelChoiceField[Tag]", self.fields["tag"]).queryset = Tag.objects.filter(pk__in=granted)
+        cast("forms.ModelChoiceField[Tag]", self.fields["tag"]).queryset = tags_for(user)
         if self.instance.pk and self.instance.domain:
             self.initial["guest"] = shortest_name(self.instance.domain)
         for field in self.fields.values():

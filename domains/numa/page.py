@@ -1,0 +1,57 @@
+"""What is to be known before a guest is placed in its host's cells: for the page and for scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domains.models import Domain
+from domains.numa import selectors, services
+from domains.numa.findings import Cell, Finding
+from vmdash.exceptions import Conflict, InvalidInput
+from vmdash.live import cache
+from vmdash.virt.errors import InvalidDefinition
+from vmdash.virt.xml.placement import Placement
+
+
+@dataclass(frozen=True, slots=True)
+class PlacePage:
+    """`before` and `after` are words; `after` is empty where nothing can be set, and `refused` says why."""
+
+    cells: Sequence[Cell]
+    finding: Finding | None
+    before: str
+    after: str
+    refused: Conflict | InvalidInput | None
+    policy_waits: bool
+    """The memory policy counts from its next start only."""
+
+    @property
+    def obstacle(self) -> str:
+        return str(self.refused or "")
+
+
+def place_page(domain: Domain, choice: str) -> PlacePage:
+    """`choice` as in `services.wanted_placement`. Needs `domain.host`."""
+    tick = cache.ticks([domain.host_id]).get(domain.host_id)
+    wanted: Placement | None = None
+    refused: Conflict | InvalidInput | None = None
+    try:
+        wanted = services.wanted_placement(domain, choice)
+    except (Conflict, InvalidInput) as error:
+        refused = error
+    return PlacePage(
+        cells=selectors.cells_of(domain.host),
+        finding=selectors.finding_of(domain, tick),
+        before=_words_before(domain),
+        after=services.words_of(wanted) if wanted else "",
+        refused=refused,
+        policy_waits=bool(wanted and wanted.mode) and domain.is_active,
+    )
+
+
+def _words_before(domain: Domain) -> str:
+    try:
+        return services.words_of(Placement.parse(domain.xml)) if domain.xml else "not read yet"
+    except InvalidDefinition:
+        return "not known: its definition cannot be understood"

@@ -1,0 +1,170 @@
+"""Scripts that give guests more or less, and place them in the cells of their hosts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from domains.models import Domain
+from domains.numa.job import PLACE
+from domains.tuning.job import TUNE
+from tests.api.caller import Caller
+from tests.factories import DomainFactory, HostFactory, JobFactory, UserFactory
+from tests.ticks import guest_sample, write_tick
+from vmdash.access.models import User
+from vmdash.access.roles import Role
+from vmdash.jobs.models import Job
+
+pytestmark = pytest.mark.django_db
+
+MIB = 1024
+XML = """<domain type='kvm'><name>web1</name><memory unit='MiB'>512</memory><vcpu current='2'>4</vcpu><devices>
+<disk type='file' device='disk'><target dev='vda'/></disk><memballoon model='virtio'/></devices></domain>"""
+CELLS = [
+    {"id": 0, "cpus": [0, 1], "memory_kib": 1024 * MIB, "distances": [10, 20]},
+    {"id": 1, "cpus": [2, 3], "memory_kib": 1024 * MIB, "distances": [20, 10]},
+]
+
+
+@pytest.fixture
+def web1() -> Domain:
+    """Its memory comes from cell 0, its vCPU is pinned to cell 1; vda is limited to 10 MiB/s, bursts to 20."""
+    limits = {"total_bytes_sec": 10 << 20, "total_bytes_sec_max": 20 << 20}
+    disk = {
+        "target": "vda", "device": "disk", "bus": "virtio", "source": "/vda", "format": "raw", "readonly": False,
+        "backing": [], "limits": limits,
+    }  # fmt: skip
+    guest = DomainFactory.create(
+        name="web1", host=HostFactory.create(name="kvm1", cpus=4, cells=CELLS), max_vcpus=4, xml=XML, disks=[disk],
+        numa_cells=[0], vcpu_pins={"0": [2]},
+    )  # fmt: skip
+    write_tick(guest.host, {guest: guest_sample()}, places={guest: {0: 2}})
+    return guest
+
+
+def test_what_it_has_now_and_at_its_next_start_is_told(calls: Caller, web1: Domain) -> None:
+    told = calls.get(f"/guests/{web1.pk}/tuning").json()
+    limits = {"total_bytes_sec": 10 << 20, "total_bytes_sec_max": 20 << 20}
+    assert told["now"] == {"vcpus": 1, "memory_kib": 512 * MIB, "cpu_shares": 0, "disks": {"vda": limits}}
+    assert (told["next"]["vcpus"], told["max_vcpus"], told["max_memory_kib"]) == (2, 4, 512 * MIB)
+    assert (told["obstacle"], told["last"], told["came_of_it"]) == ("", None, [])
+
+
+def test_only_what_is_sent_is_set(calls: Caller, web1: Domain) -> None:
+    wish = {"vcpus": 2, "cpu_shares": 512, "disks": {"vda": {"total_bytes_sec": 0, "read_iops_sec": 300}}}
+    answer = calls.post(f"/guests/{web1.pk}/tuning", wish)
+    assert (answer.status_code, answer.json()["kind"]) == (202, "domain.tune")
+    wanted = {"vcpus": 2, "memory_kib": None, "cpu_shares": 512, "disks": {"vda": {"read_iops_sec": 300}}}
+    assert Job.objects.get().parameters["after"] == {"now": wanted, "next": wanted}
+
+
+def test_a_limit_is_told_to_the_byte_and_its_bursts_stay(calls: Caller, web1: Domain) -> None:
+    calls.post(f"/guests/{web1.pk}/tuning", {"disks": {"vda": {"total_bytes_sec": 10_000_001}}})
+    limits = Job.objects.get().parameters["after"]["now"]["disks"]["vda"]
+    assert limits == {"total_bytes_sec": 10_000_001, "total_bytes_sec_max": 20 << 20}
+
+
+@pytest.mark.parametrize(
+    ("wish", "at"),
+    [
+        ({}, ""),
+        ({"vcpus": 5}, "vcpus"),
+        ({"vcpus": 0}, "body.wish.vcpus"),
+        ({"memory_kib": 1024 * MIB}, "memory"),
+        ({"memory_kib": 1}, "memory"),
+        ({"cpu_shares": 1}, "cpu_shares"),
+        ({"disks": {"vdz": {"read_iops_sec": 1}}}, ""),
+        ({"disks": {"vda": {"read_bytes_sec": 1}}}, "vda.total_bytes_sec"),
+        ({"disks": {"vda": {"read_bytes": 1}}}, "body.wish.disks.vda.read_bytes"),
+    ],
+)
+def test_what_the_form_refuses_is_refused(calls: Caller, web1: Domain, wish: Any, at: str) -> None:
+    answer = calls.post(f"/guests/{web1.pk}/tuning", wish)
+    assert answer.status_code == 422
+    assert at in [one["at"] for one in answer.json().get("errors", [{"at": ""}])]
+    assert not Job.objects.exists()
+
+
+def test_what_it_has_already_is_no_change(calls: Caller, web1: Domain) -> None:
+    assert calls.post(f"/guests/{web1.pk}/tuning", {"vcpus": 1}).status_code == 409
+
+
+def test_the_last_tuning_is_told_and_undone(calls: Caller, web1: Domain) -> None:
+    assert calls.post(f"/guests/{web1.pk}/tuning/undo").status_code == 404
+    was = {"vcpus": 2, "memory_kib": None, "cpu_shares": None, "disks": {}}
+    JobFactory.create(
+        kind=TUNE.name, state="succeeded", target_kind="domain", target_id=str(web1.pk), label="Tune web1: 1 vCPU",
+        parameters={"after": {}, "before": {"now": was, "next": was}},
+    )  # fmt: skip
+    assert calls.get(f"/guests/{web1.pk}/tuning").json()["last"]["label"] == "Tune web1: 1 vCPU"
+    assert calls.post(f"/guests/{web1.pk}/tuning/undo").json()["label"] == "Undo: Tune web1: 1 vCPU"
+    assert Job.objects.get(state="queued").parameters["after"]["now"] == was
+
+
+def test_what_is_wrong_with_where_it_runs_is_told_with_what_would_be_set(calls: Caller, web1: Domain) -> None:
+    told = calls.get(f"/guests/{web1.pk}/placement").json()
+    headline = "Its vCPU is pinned to CPU 2 in cell 1, but its memory comes from cell 0."
+    assert (told["finding"]["kind"], told["finding"]["headline"]) == ("away", headline)
+    assert told["after"] == "vCPU 0 on CPU 0-1; emulator on CPU 0-1; memory from cell 0 (strict)"
+    assert told["vcpus"] == [{"number": 0, "cpu": 2, "cell": 1, "away": True, "pinned": "pinned to CPU 2"}]
+    assert [(cell["number"], cell["cpus"]) for cell in told["cells"]] == [(0, [0, 1]), (1, [2, 3])]
+    assert calls.get(f"/guests/{web1.pk}/placement?cell=free").json()["after"] == "anywhere"
+
+
+def test_guests_that_are_misplaced_are_listed(viewer: User, nobody: User, web1: Domain) -> None:
+    told = Caller(viewer).get("/guests/misplaced").json()
+    assert [(one["uuid"], one["host"], one["finding"]["kind"]) for one in told["items"]] == [
+        (str(web1.pk), "kvm1", "away")
+    ]
+    assert told["total"] == 1
+    assert Caller(nobody).get("/guests/misplaced").status_code == 403
+
+
+def test_it_is_placed(calls: Caller, web1: Domain) -> None:
+    answer = calls.post(f"/guests/{web1.pk}/placement", {})
+    assert (answer.status_code, answer.json()["label"]) == (202, "Place web1 in cell 0")
+    assert Job.objects.get().parameters["after"]["pins"] == {"0": [0, 1]}
+
+
+@pytest.mark.parametrize("cell", ["7", "x", "-1"])
+def test_a_cell_that_is_not_there_is_refused(calls: Caller, web1: Domain, cell: str) -> None:
+    assert calls.get(f"/guests/{web1.pk}/placement?cell={cell}").status_code == 422
+    assert calls.post(f"/guests/{web1.pk}/placement", {"cell": cell}).status_code == 422
+    assert not Job.objects.exists()
+
+
+def test_one_that_does_not_fit_is_refused_and_told_before(calls: Caller, web1: Domain) -> None:
+    Domain.objects.filter(pk=web1.pk).update(vcpus=3)
+    told = calls.get(f"/guests/{web1.pk}/placement?cell=1").json()
+    assert told["after"] == ""
+    assert "cell 1 has 2 CPUs" in told["obstacle"]
+    assert calls.post(f"/guests/{web1.pk}/placement", {"cell": "1"}).status_code == 409
+
+
+def test_the_last_placement_is_undone(calls: Caller, web1: Domain) -> None:
+    assert calls.post(f"/guests/{web1.pk}/placement/undo").status_code == 404
+    before = {"pins": {"0": [2]}, "emulator": [], "mode": "strict", "cells": [0]}
+    JobFactory.create(
+        kind=PLACE.name, state="succeeded", target_kind="domain", target_id=str(web1.pk), label="Place web1",
+        parameters={"after": {}, "before": before},
+    )  # fmt: skip
+    assert calls.get(f"/guests/{web1.pk}/placement").json()["last"]["label"] == "Place web1"
+    assert calls.post(f"/guests/{web1.pk}/placement/undo").status_code == 202
+    assert Job.objects.get(state="queued").parameters["after"] == before
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.HELP_DESK])
+def test_others_may_not(role: Role, web1: Domain) -> None:
+    calls = Caller(UserFactory.create(role=role))
+    for path, wish in (("tuning", {"vcpus": 2}), ("placement", {"cell": "free"})):
+        assert calls.get(f"/guests/{web1.pk}/{path}").status_code == 403
+        assert calls.post(f"/guests/{web1.pk}/{path}", wish).status_code == 403
+        assert calls.post(f"/guests/{web1.pk}/{path}/undo").status_code == 403
+    assert not Job.objects.exists()
+
+
+def test_a_guest_that_is_not_there_is_not_found(calls: Caller) -> None:
+    nowhere = "/guests/00000000-0000-4000-8000-000000000000"
+    assert calls.get(f"{nowhere}/tuning").status_code == 404
+    assert calls.post(f"{nowhere}/placement", {"cell": "free"}).status_code == 404
