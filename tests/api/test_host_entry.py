@@ -207,3 +207,17 @@ def test_who_manages_one_site_adds_no_host_and_takes_no_credential_of_others() -
     answer = calls.send("PATCH", "/hosts/kvm1/settings", {"address": "10.6.6.6", "credential": "secret of others"})
     assert answer.status_code == 422
     assert calls.send("PATCH", "/hosts/kvm1/settings", {"description": "Rack 4"}).status_code == 200
+
+
+def test_a_credential_that_opens_hosts_of_others_too_cannot_be_sent_elsewhere() -> None:
+    here = Site.objects.create(name="here")
+    shared = CredentialFactory.create(name="shared")
+    ours = HostFactory.create(name="kvm1", site=here, credential=shared, address="10.0.0.4")
+    HostFactory.create(name="theirs", credential=shared)
+    person = UserFactory.create(role="")
+    Grant.objects.create(person=person, role=Role.ADMINISTRATOR, scope=Scope.SITE, scope_id=str(here.pk))
+    answer = Caller(person).send("PATCH", "/hosts/kvm1/settings", {"address": "10.6.6.6"})
+    assert (answer.status_code, [one["at"] for one in answer.json()["errors"]]) == (422, ["credential"])
+    ours.refresh_from_db()
+    assert (ours.address, ours.credential) == ("10.0.0.4", shared)
+    assert not Job.objects.exists()

@@ -92,7 +92,7 @@ def test_what_it_has_already_is_no_change(calls: Caller, web1: Domain) -> None:
 
 def test_the_last_tuning_is_told_and_undone(calls: Caller, web1: Domain) -> None:
     assert calls.post(f"/guests/{web1.pk}/tuning/undo").status_code == 404
-    was = {"vcpus": 2, "memory_kib": None, "cpu_shares": None, "disks": {}}
+    was: dict[str, Any] = {"vcpus": 2, "memory_kib": None, "cpu_shares": None, "disks": {}}
     JobFactory.create(
         kind=TUNE.name, state="succeeded", target_kind="domain", target_id=str(web1.pk), label="Tune web1: 1 vCPU",
         parameters={"after": {}, "before": {"now": was, "next": was}},
