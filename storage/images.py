@@ -47,8 +47,9 @@ def upload(
         InvalidInput, Conflict, NotPermitted: and what to do about it.
     """
     _check_permitted(user, pool)
+    digest = upload_services.checked_sha256(sha256)
     with transaction.atomic():
-        image = _new(name, kind, format, size_bytes, user, "", sha256)
+        image = _new(name, kind, format, size_bytes, user, "", digest)
         return upload_services.begin(
             pool=pool,
             name=file_name,

@@ -49,6 +49,9 @@ OWN = {
     "webhook-test",
     "webhook-secret",
     "webhook-on",
+    "get_upload",
+    "get_upload_ticket",
+    "cancel_upload",
 }
 """Seen by those who began it alone."""
 OVERSEEN = {"webhook", "webhook-off", "webhook-remove"}

@@ -109,6 +109,7 @@ class World:
             "alert": self.alert.pk,
             "silence": self.silence.pk,
             "grant": self.grant.pk,
+            "upload": self.upload.pk,
         }
         return {key: known[key] for key in wanted}
 

@@ -22,6 +22,7 @@ from vmdash.api.operations import (
     moves,
     snapshots,
     storage,
+    transfers,
     volumes,
 )
 
@@ -77,6 +78,8 @@ for prefix, router in (
     ("/jobs", moves.orders),
     ("/pools", storage.router),
     ("/pools", volumes.router),
+    ("/pools", transfers.begun),
+    ("/uploads", transfers.router),
     ("/capacity", capacity.router),
     ("/alerts", alerts.router),
     ("/silences", alerts.silences),
