@@ -110,6 +110,8 @@ class World:
             "silence": self.silence.pk,
             "grant": self.grant.pk,
             "upload": self.upload.pk,
+            "image": self.image.pk,
+            "copy_id": self.copy.pk,
         }
         return {key: known[key] for key in wanted}
 

@@ -107,6 +107,8 @@ def known(world: World) -> dict[str, list[Any]]:
         "alert": [world.alert.pk],
         "silence": [world.silence.pk],
         "grant": [world.grant.pk],
+        "image": [world.image.pk],
+        "copy_id": [world.copy.pk],
         "target": [world.other_host.name, world.host.name],
         "targets": [[world.other_host.name]],
         "confirm": [world.guest.name, world.pool.name, world.volume.name, world.host.name],
