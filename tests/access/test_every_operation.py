@@ -70,6 +70,7 @@ def bodies(world: World) -> dict[str, Any]:
             "kind": "disk",
         },
         "copy_image": {"host": host, "pool": world.pool.name},
+        "add_receiver": {"name": "new", "address": "a@b.example"},
         "begin_upload": {"file_name": "new.raw", "size_bytes": 1},
         "begin_image_upload": {
             "host": host,

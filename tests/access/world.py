@@ -112,6 +112,7 @@ class World:
             "upload": self.upload.pk,
             "image": self.image.pk,
             "copy_id": self.copy.pk,
+            "receiver": self.receiver.pk,
         }
         return {key: known[key] for key in wanted}
 

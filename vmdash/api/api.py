@@ -13,6 +13,7 @@ from vmdash.api.bearer import Bearer, signed_in
 from vmdash.api.once import PARAMETER
 from vmdash.api.operations import (
     alerts,
+    audit,
     capacity,
     consoles,
     grants,
@@ -21,6 +22,7 @@ from vmdash.api.operations import (
     images,
     jobs,
     moves,
+    receivers,
     snapshots,
     storage,
     transfers,
@@ -82,6 +84,8 @@ for prefix, router in (
     ("/pools", transfers.begun),
     ("/uploads", transfers.router),
     ("/images", images.router),
+    ("/audit", audit.router),
+    ("/receivers", receivers.router),
     ("/capacity", capacity.router),
     ("/alerts", alerts.router),
     ("/silences", alerts.silences),
