@@ -71,6 +71,8 @@ def bodies(world: World) -> dict[str, Any]:
         },
         "copy_image": {"host": host, "pool": world.pool.name},
         "add_receiver": {"name": "new", "address": "a@b.example"},
+        "add_webhook": {"name": "new", "url": "https://chat.example.org/", "topics": ["alert"]},
+        "change_webhook": {"name": "other"},
         "begin_upload": {"file_name": "new.raw", "size_bytes": 1},
         "begin_image_upload": {
             "host": host,

@@ -113,6 +113,7 @@ class World:
             "image": self.image.pk,
             "copy_id": self.copy.pk,
             "receiver": self.receiver.pk,
+            "webhook": self.webhook.pk,
         }
         return {key: known[key] for key in wanted}
 

@@ -110,6 +110,7 @@ def known(world: World) -> dict[str, list[Any]]:
         "image": [world.image.pk],
         "copy_id": [world.copy.pk],
         "receiver": [world.receiver.pk],
+        "webhook": [world.webhook.pk],
         "target": [world.other_host.name, world.host.name],
         "targets": [[world.other_host.name]],
         "confirm": [world.guest.name, world.pool.name, world.volume.name, world.host.name],

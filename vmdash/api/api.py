@@ -27,6 +27,7 @@ from vmdash.api.operations import (
     storage,
     transfers,
     volumes,
+    webhooks,
 )
 
 PREFIX = "/api/v1/"
@@ -86,6 +87,7 @@ for prefix, router in (
     ("/images", images.router),
     ("/audit", audit.router),
     ("/receivers", receivers.router),
+    ("/webhooks", webhooks.router),
     ("/capacity", capacity.router),
     ("/alerts", alerts.router),
     ("/silences", alerts.silences),
