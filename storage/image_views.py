@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Prefetch
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -22,8 +21,7 @@ from vmdash.exceptions import VmdashError
 @allow(Permission.VIEW)
 def library(request: SignedInRequest) -> HttpResponse:
     """Every image, and where its copies are."""
-    copies = Prefetch("copies", ImageCopy.objects.visible_to(request.user).select_related("pool__host"))
-    found = Image.objects.visible_to(request.user).prefetch_related(copies)
+    found = images.seen_by(request.user)
     may_change = can(request.user, Permission.STORAGE)
     open_to = Pool.objects.open_to(request.user, Permission.STORAGE)
     writable = set(open_to.filter(image_copies__image__in=found).values_list("pk", flat=True)) if may_change else set()
@@ -65,9 +63,7 @@ def add(request: SignedInRequest, host: str, pool: str, name: str) -> HttpRespon
 @allow(Permission.STORAGE)
 def copy(request: SignedInRequest, pk: int) -> HttpResponse:
     """To another pool. Field: `pool`."""
-    image = get_object_or_404(Image.objects.visible_to(request.user), pk=pk)
-    if not Image.objects.open_to(request.user, Permission.STORAGE).filter(pk=pk).exists():
-        raise PermissionDenied(f"You may not {Permission.STORAGE.label} where {image.name} is.")
+    image = copied_image(request, pk)
     form = _copy_form(request, image)
     try:
         if form.is_valid():
@@ -84,9 +80,7 @@ def copy(request: SignedInRequest, pk: int) -> HttpResponse:
 @allow(Permission.STORAGE)
 def verify(request: SignedInRequest, pk: int) -> HttpResponse:
     """Read one copy and compare its checksum."""
-    row = get_object_or_404(ImageCopy.objects.visible_to(request.user).select_related("image", "pool__host"), pk=pk)
-    check(request, Permission.STORAGE, row)
-    job = images.verify(copy=row, user=request.user)
+    job = images.verify(copy=checked_copy(request, pk), user=request.user)
     messages.success(request, f"Asked for: {job.label}.")
     return redirect("images")
 
@@ -98,3 +92,18 @@ def remove(request: SignedInRequest, pk: int) -> HttpResponse:
     images.remove(image=image, user=request.user)
     messages.success(request, f"{image.name} is out of the library. Its volumes are still where they were.")
     return redirect("images")
+
+
+def copied_image(request: SignedInRequest, pk: int) -> Image:
+    """The image, for somebody who may change storage in one of the places where it is."""
+    image = get_object_or_404(Image.objects.visible_to(request.user), pk=pk)
+    if not Image.objects.open_to(request.user, Permission.STORAGE).filter(pk=pk).exists():
+        raise PermissionDenied(f"You may not {Permission.STORAGE.label} where {image.name} is.")
+    return image
+
+
+def checked_copy(request: SignedInRequest, pk: int) -> ImageCopy:
+    """The copy, for somebody who may change its pool."""
+    found = get_object_or_404(ImageCopy.objects.visible_to(request.user).select_related("image", "pool__host"), pk=pk)
+    check(request, Permission.STORAGE, found)
+    return found

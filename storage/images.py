@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 
 from django.db import transaction
+from django.db.models import Prefetch, QuerySet
 
 from hosts.connect import endpoint
 from storage import image_jobs, upload_services, volume_services
@@ -16,6 +17,12 @@ from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.exceptions import Conflict, InvalidInput, NotPermitted
 from vmdash.jobs import services as jobs
 from vmdash.jobs.models import Job
+
+
+def seen_by(user: User) -> QuerySet[Image]:
+    """The images that they may see, with those copies that they may see."""
+    copies = Prefetch("copies", ImageCopy.objects.visible_to(user).select_related("pool__host"))
+    return Image.objects.visible_to(user).prefetch_related(copies)
 
 
 def add(*, name: str, kind: str, volume: Volume, user: User, description: str = "", sha256: str = "") -> Image:
@@ -47,8 +54,9 @@ def upload(
         InvalidInput, Conflict, NotPermitted: and what to do about it.
     """
     _check_permitted(user, pool)
+    digest = upload_services.checked_sha256(sha256)
     with transaction.atomic():
-        image = _new(name, kind, format, size_bytes, user, "", sha256)
+        image = _new(name, kind, format, size_bytes, user, "", digest)
         return upload_services.begin(
             pool=pool,
             name=file_name,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from hosts.connect import endpoint
 from storage import volume_services
@@ -13,6 +14,7 @@ from storage.transfers import tickets
 from storage.transfers.tickets import Ticket, Way
 from storage.upload_jobs import UPLOAD
 from storage.volume_rows import volume_id
+from vmdash.access.bearers import Key
 from vmdash.access.models import User
 from vmdash.access.roles import Permission, can
 from vmdash.exceptions import InvalidInput, NotPermitted
@@ -39,9 +41,7 @@ def begin(
     """
     if not can(user, Permission.STORAGE, pool):
         raise NotPermitted(f"You may not {Permission.STORAGE.label}.")
-    sha256 = sha256.strip().lower()
-    if sha256 and not _SHA256.match(sha256):
-        raise InvalidInput("That is no SHA-256 checksum.", hint="It has 64 digits from 0 to 9 and a to f.")
+    sha256 = checked_sha256(sha256)
     if size_bytes <= 0:
         raise InvalidInput("The file is empty.")
     volume_services.check_new_name(pool, name)
@@ -68,13 +68,27 @@ def begin(
     return upload
 
 
-def upload_ticket(*, upload: Upload, session_key: str) -> str:
+def checked_sha256(text: str) -> str:
+    """As we keep it; empty stays empty. Raises InvalidInput."""
+    digest = text.strip().lower()
+    if digest and not _SHA256.match(digest):
+        raise InvalidInput("That is no SHA-256 checksum.", hint="It has 64 digits from 0 to 9 and a to f.")
+    return digest
+
+
+def uploads_of(user: User) -> QuerySet[Upload]:
+    """Their own, as long as they may see the pools."""
+    uploads = Upload.objects.filter(requested_by=user, pool__in=Pool.objects.visible_to(user))
+    return uploads.select_related("pool__host")
+
+
+def upload_ticket(*, upload: Upload, session_key: Key) -> str:
     """A token to send (more of) the file, once. The caller has checked whose upload it is."""
     return tickets.issue(
         Ticket(upload.requested_by_id, tickets.session_digest(session_key), Way.UPLOAD, str(upload.pk))
     )
 
 
-def download_ticket(*, volume: Volume, user: User, session_key: str) -> str:
+def download_ticket(*, volume: Volume, user: User, session_key: Key) -> str:
     """A token to fetch the volume's bytes. The caller has checked the permission."""
     return tickets.issue(Ticket(user.pk, tickets.session_digest(session_key), Way.DOWNLOAD, str(volume.pk)))

@@ -35,9 +35,8 @@ def begin(request: SignedInRequest, host: str, pool: str) -> HttpResponse:
         return _page(request, form, f"Upload into {row.name} on {row.host.name}", row)
     if not form.is_valid():
         return _errors(form)
-    wishes = {**form.cleaned_data, "name": form.cleaned_data["name"] or form.cleaned_data["file_name"]}
     try:
-        return _go_on(upload_services.begin(pool=row, user=request.user, **wishes))
+        return _go_on(upload_services.begin(pool=row, user=request.user, **form.cleaned_data))
     except VmdashError as error:
         return JsonResponse({"error": str(error)}, status=409)
 
@@ -51,20 +50,8 @@ def begin_image(request: SignedInRequest) -> HttpResponse:
         return _page(request, form, "Upload an image into the library", None)
     if not form.is_valid():
         return _errors(form)
-    wishes = form.cleaned_data
     try:
-        return _go_on(
-            images.upload(
-                name=wishes["image_name"],
-                kind=wishes["kind"],
-                format="iso" if wishes["kind"] == "iso" else _format_of(wishes["file_name"]),
-                pool=wishes["pool"],
-                file_name=wishes["name"] or wishes["file_name"],
-                size_bytes=wishes["size_bytes"],
-                sha256=wishes["sha256"],
-                user=request.user,
-            )
-        )
+        return _go_on(images.upload(user=request.user, **form.wishes()))
     except VmdashError as error:
         return JsonResponse({"error": str(error)}, status=409)
 
@@ -73,7 +60,7 @@ def begin_image(request: SignedInRequest) -> HttpResponse:
 @allow(Permission.STORAGE)
 def upload(request: SignedInRequest, pk: UUID) -> HttpResponse:
     """An upload on its way: whoever comes back to it chooses the same file again, and it goes on."""
-    row = _upload(request, pk)
+    row = changed_upload(request, pk)
     context = {"upload": row, "state": _state(row), "pool": row.pool, "title": f"Upload {row.volume_name}"}
     return render(request, "storage/upload.html", context)
 
@@ -82,7 +69,7 @@ def upload(request: SignedInRequest, pk: UUID) -> HttpResponse:
 @never_cache
 @allow(Permission.STORAGE)
 def state(request: SignedInRequest, pk: UUID) -> HttpResponse:
-    return JsonResponse(_state(_upload(request, pk)))
+    return JsonResponse(_state(changed_upload(request, pk)))
 
 
 @require_POST
@@ -92,7 +79,7 @@ def ticket(request: SignedInRequest, pk: UUID) -> HttpResponse:
 
     Without a token while the volume is being made, and when everything has come or the upload has ended.
     """
-    row = _upload(request, pk)
+    row = changed_upload(request, pk)
     if row.state != Upload.State.OPEN:
         return JsonResponse(_state(row), status=202)
     token = upload_services.upload_ticket(upload=row, session_key=request.session.session_key or "")
@@ -119,11 +106,9 @@ def gateway(request: SignedInRequest) -> str:
     return f"{request.scheme}://{name}:{settings.TRANSFER_LISTEN[1]}"
 
 
-def _upload(request: SignedInRequest, pk: UUID) -> Upload:
-    """One's own, as long as one may see its pool."""
-    pools = Pool.objects.visible_to(request.user)
-    uploads = Upload.objects.filter(requested_by=request.user, pool__in=pools).select_related("pool__host")
-    found = get_object_or_404(uploads, pk=pk)
+def changed_upload(request: SignedInRequest, pk: UUID) -> Upload:
+    """One's own, for somebody who may still change its pool."""
+    found = get_object_or_404(upload_services.uploads_of(request.user), pk=pk)
     check(request, Permission.STORAGE, found.pool)
     return found
 
@@ -154,7 +139,3 @@ def _go_on(row: Upload) -> HttpResponse:
 def _errors(form: forms.Form) -> HttpResponse:
     words = [f"{form.fields[name].label or name}: {' '.join(map(str, errors))}" for name, errors in form.errors.items()]
     return JsonResponse({"error": " ".join(words)}, status=400)
-
-
-def _format_of(file_name: str) -> str:
-    return "qcow2" if file_name.lower().endswith((".qcow2", ".qcow")) else "raw"

@@ -141,6 +141,12 @@ class UploadForm(forms.Form):
     size_bytes = forms.IntegerField(min_value=1, max_value=1 << 62, widget=forms.HiddenInput())
     file_name = forms.CharField(max_length=255, widget=forms.HiddenInput())
 
+    def clean(self) -> dict[str, Any]:
+        """The volume is called as the file, unless told otherwise."""
+        cleaned = super().clean() or self.cleaned_data
+        cleaned["name"] = cleaned.get("name") or cleaned.get("file_name", "")
+        return cleaned
+
 
 class ImageForm(forms.Form):
     """A volume for the library."""
@@ -162,6 +168,20 @@ class ImageUploadForm(UploadForm):
         field = self.fields["pool"]
         assert isinstance(field, forms.ModelChoiceField)  # noqa: S101  (for mypy)
         field.queryset = _active(user)
+
+    def wishes(self) -> dict[str, Any]:
+        """For `storage.images.upload`."""
+        sent = self.cleaned_data
+        has_qcow2 = sent["file_name"].lower().endswith((".qcow2", ".qcow"))
+        return {
+            "name": sent["image_name"],
+            "kind": sent["kind"],
+            "format": "iso" if sent["kind"] == Image.Kind.ISO else "qcow2" if has_qcow2 else "raw",
+            "pool": sent["pool"],
+            "file_name": sent["name"],
+            "size_bytes": sent["size_bytes"],
+            "sha256": sent["sha256"],
+        }
 
 
 class CopyForm(forms.Form):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.http import parse_cookie
 from django.http.request import validate_host
 from django.utils.crypto import constant_time_compare
@@ -14,6 +16,7 @@ from storage.models import Pool, Upload, Volume
 from storage.transfers import tickets
 from storage.transfers.tickets import Ticket, Way
 from vmdash.access.audit import record
+from vmdash.access.bearers import Bearer, Key, people_bearing
 from vmdash.access.models import User
 from vmdash.access.roles import Permission, can
 from vmdash.access.sessions import person_of
@@ -41,9 +44,24 @@ def check_origin(origin: str) -> str:
     return origin
 
 
-def admit_upload(upload_id: str, token: str, cookies: str) -> Upload:
-    """The upload that may go on now; `cookies` is the header of that name. Raises Refused."""
-    user, ticket = _admit(token, cookies, Way.UPLOAD)
+def key_of(headers: Mapping[str, str]) -> Key:
+    """Of who asks: a script shows its token, a browser its session."""
+    bearer = Bearer.of(headers.get("Authorization", ""))
+    return bearer or parse_cookie(headers.get("Cookie", "")).get(settings.SESSION_COOKIE_NAME, "")
+
+
+def admit_upload(upload_id: str, headers: Mapping[str, str]) -> Upload:
+    """The upload that may go on now. Raises Refused."""
+    key = key_of(headers)
+    if isinstance(key, Bearer):  # no page elsewhere can send that header, so a script may come from anywhere
+        token = headers.get("Upload-Ticket", "")
+    else:
+        check_origin(headers.get("Origin", ""))
+        scheme, _, token = headers.get("Authorization", "").partition(" ")
+        token = token if scheme == "Ticket" else ""
+    if not token:
+        raise Refused("This is not how files are sent.", HTTPStatus.BAD_REQUEST)
+    user, ticket = _admit(token, key, Way.UPLOAD)
     if ticket.what != upload_id:
         raise Refused("The ticket is for another upload.")
     upload = Upload.objects.select_related("pool__host__credential").filter(pk=ticket.what).first()
@@ -57,9 +75,9 @@ def admit_upload(upload_id: str, token: str, cookies: str) -> Upload:
     return upload
 
 
-def admit_download(token: str, cookies: str) -> tuple[User, Volume]:
+def admit_download(token: str, headers: Mapping[str, str]) -> tuple[User, Volume]:
     """Who fetches which volume. Raises Refused."""
-    user, ticket = _admit(token, cookies, Way.DOWNLOAD)
+    user, ticket = _admit(token, key_of(headers), Way.DOWNLOAD)
     volumes = Volume.objects.visible_to(user).select_related("pool__host__credential")
     volume = volumes.filter(pk=ticket.what).first()
     if volume is None:
@@ -68,20 +86,26 @@ def admit_download(token: str, cookies: str) -> tuple[User, Volume]:
     return user, volume
 
 
-def _admit(token: str, cookies: str, way: Way) -> tuple[User, Ticket]:
+def _admit(token: str, key: Key, way: Way) -> tuple[User, Ticket]:
     try:
         ticket = tickets.redeem(token, way)
     except tickets.TicketInvalid:
         raise Refused("The ticket was used already or is too old. Begin again on the page of the volume.") from None
-    session_key = parse_cookie(cookies).get(settings.SESSION_COOKIE_NAME, "")
-    user = person_of(session_key)
+    user = _person_of(key)
     if (
         not isinstance(user, User)
         or ticket.user_id != user.pk
-        or not constant_time_compare(ticket.session, tickets.session_digest(session_key))
+        or not constant_time_compare(ticket.session, tickets.session_digest(key))
     ):
         raise Refused("The ticket was made for another person or another sign-in.")
     return user, ticket
+
+
+def _person_of(key: Key) -> User | AnonymousUser:
+    """Who is signed in with that session now, or whose token it is, while that counts."""
+    if isinstance(key, Bearer):
+        return people_bearing([key]).get(key) or AnonymousUser()
+    return person_of(key)
 
 
 def _check_permitted(user: User, way: Way, thing: Pool | Volume, name: str) -> None:

@@ -4,6 +4,9 @@ A thread for each transfer, no more than a few MiB of memory each: what comes in
 
     PUT /upload/ID              Authorization: Ticket TOKEN, Upload-Offset: N; the body is the file from byte N on
     GET /download/TOKEN/NAME    with Range, as browsers and download managers resume
+
+Browsers show who they are with their cookie. Scripts send `Authorization: Bearer` with the token that the ticket was
+given to, and the ticket of an upload as `Upload-Ticket`.
 """
 
 from __future__ import annotations
@@ -99,13 +102,11 @@ class TransferHandler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _upload(self) -> None:
-        admission.check_origin(self.headers.get("Origin", ""))
         match = _UPLOAD.match(self.path)
-        scheme, _, token = self.headers.get("Authorization", "").partition(" ")
         length, offset = self.headers.get("Content-Length", ""), self.headers.get("Upload-Offset", "")
-        if not match or scheme != "Ticket" or not length.isdecimal() or not offset.isdecimal():
+        if not match or not length.isdecimal() or not offset.isdecimal():
             raise Refused("This is not how files are sent.", HTTPStatus.BAD_REQUEST)
-        upload = admission.admit_upload(match["id"], token, self.headers.get("Cookie", ""))
+        upload = admission.admit_upload(match["id"], self._asked())
         if int(offset) != upload.received_bytes or int(offset) + int(length) > upload.size_bytes:
             raise Refused("The file goes on elsewhere.", HTTPStatus.CONFLICT, received=upload.received_bytes)
         received = receiving.receive(upload, self._read, int(offset) + int(length))
@@ -130,7 +131,7 @@ class TransferHandler(BaseHTTPRequestHandler):
         match = _DOWNLOAD.match(self.path)
         if not match:
             raise Refused("There is nothing at this address.", HTTPStatus.NOT_FOUND)
-        user, row = admission.admit_download(match["token"], self.headers.get("Cookie", ""))
+        user, row = admission.admit_download(match["token"], self._asked())
         with connected(row.pool.host, read_only=False) as connection:
             volume = connection.pool(row.pool.name).volume(row.name)
             content = sending.content_of(volume)
@@ -180,6 +181,11 @@ class TransferHandler(BaseHTTPRequestHandler):
         self.end_headers()
 
     # Both
+
+    def _asked(self) -> dict[str, str]:
+        """The headers that tell who it is; `Cookie` and others may come in whatever case."""
+        names = ("Authorization", "Cookie", "Origin", "Upload-Ticket")
+        return {name: self.headers.get(name, "") for name in names}
 
     def _say(self, status: HTTPStatus, **fields: Any) -> None:
         """A JSON answer, unless the answer has begun already: then only an end that comes too early tells."""

@@ -1,4 +1,5 @@
-"""The right to send or fetch the content of one volume, in Redis: short-lived, bound to a person and a session.
+"""The right to send or fetch the content of one volume, in Redis: short-lived, bound to a person and a session (of a
+script: the token that it shows).
 
 A ticket is kept under its hash, so that a look at Redis' keys gives nobody a volume.
 """
@@ -13,6 +14,7 @@ from uuid import UUID
 
 import orjson
 
+from vmdash.access.bearers import Key
 from vmdash.live.redis import PREFIX, client
 
 UPLOAD_S = 60
@@ -40,9 +42,10 @@ class TicketInvalid(Exception):
     """The ticket was used already, is too old, or never was one. These cannot be told apart."""
 
 
-def session_digest(session_key: str) -> str:
-    """Names a session without being able to take it over."""
-    return hashlib.sha256(f"transfer:{session_key}".encode()).hexdigest()
+def session_digest(key: Key) -> str:
+    """Names a session, or who shows a token, without being able to take it over."""
+    text = f"transfer:{key}" if isinstance(key, str) else f"transfer-token:{key.digest}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def issue(ticket: Ticket) -> str:

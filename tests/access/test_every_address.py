@@ -49,9 +49,24 @@ OWN = {
     "webhook-test",
     "webhook-secret",
     "webhook-on",
+    "get_upload",
+    "get_upload_ticket",
+    "cancel_upload",
+    "change_webhook",
+    "test_webhook",
+    "renew_webhook_secret",
+    "switch_webhook_on",
 }
 """Seen by those who began it alone."""
-OVERSEEN = {"webhook", "webhook-off", "webhook-remove"}
+OVERSEEN = {
+    "webhook",
+    "webhook-off",
+    "webhook-remove",
+    "get_webhook",
+    "list_deliveries",
+    "switch_webhook_off",
+    "remove_webhook",
+}
 """Seen by those who made it, and by those who manage alerts everywhere."""
 JOBS = {"job", "job-cancel", "job-retry", "get_job", "get_job_log", "cancel_job", "retry_job", "order_migration"}
 """Other people's are seen by those who have the permission for that."""

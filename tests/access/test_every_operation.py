@@ -74,6 +74,26 @@ def bodies(world: World) -> dict[str, Any]:
         "clone_volume": {"name": "new"},
         "resize_volume": {"capacity_bytes": 1 << 40},
         "wipe_volume": {"confirm": world.volume.name},
+        "add_image": {
+            "host": host,
+            "pool": world.pool.name,
+            "volume": world.volume.name,
+            "name": "new",
+            "kind": "disk",
+        },
+        "copy_image": {"host": host, "pool": world.pool.name},
+        "add_receiver": {"name": "new", "address": "a@b.example"},
+        "add_webhook": {"name": "new", "url": "https://chat.example.org/", "topics": ["alert"]},
+        "change_webhook": {"name": "other"},
+        "begin_upload": {"file_name": "new.raw", "size_bytes": 1},
+        "begin_image_upload": {
+            "host": host,
+            "pool": world.pool.name,
+            "file_name": "new.iso",
+            "size_bytes": 1,
+            "image_name": "new",
+            "kind": "iso",
+        },
         "acknowledge_alert": {},
         "silence_alert": {"reason": "we know"},
         "give_grant": {"person": world.somebody.username, "role": "viewer", "scope": "host", "on": host},
@@ -81,9 +101,16 @@ def bodies(world: World) -> dict[str, Any]:
 
 
 QUERIES = {"remove_host": "?confirm=no", "delete_volume": "?confirm=no"}
-REFUSED = {"remove_host": "422", "delete_volume": "422"}
-"""What is not confirmed is refused even to those who may."""
-IN_BODY = {"add_schedule": "guest", "define_guest": "host", "define_pool": "host", "give_grant": "host"}
+REFUSED = {"remove_host": "422", "delete_volume": "422", "copy_image": "422"}
+"""What is not confirmed, or is there already, is refused even to those who may."""
+IN_BODY = {
+    "add_schedule": "guest",
+    "define_guest": "host",
+    "define_pool": "host",
+    "begin_image_upload": "host",
+    "add_image": "host",
+    "give_grant": "host",
+}
 """What they are about stands in what is sent."""
 SHUTDOWN = SimpleNamespace(permission=Permission.POWER)
 """Each action on guests has a permission of its own."""

@@ -115,6 +115,11 @@ class World:
             "grant": self.grant.pk,
             "credential": self.credential.pk,
             "schedule": self.schedule.pk,
+            "upload": self.upload.pk,
+            "image": self.image.pk,
+            "copy_id": self.copy.pk,
+            "receiver": self.receiver.pk,
+            "webhook": self.webhook.pk,
         }
         return {key: known[key] for key in wanted}
 

@@ -11,7 +11,10 @@ from storage.transfers.sending import RangeRefused, part
 from storage.volume_rows import reread
 from tests.storage.conftest import Gateway
 from tests.storage_host import StorageHost
+from vmdash.access.bearers import Bearer, digest_of
 from vmdash.access.models import User
+from vmdash.api import tokens
+from vmdash.api.models import TokenScope
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -58,6 +61,17 @@ def test_the_address_is_worth_nothing_to_others(address: str, operator: User, co
     operator.save()
     answer = httpx.get(address, cookies=cookie)
     assert (answer.status_code, answer.json()) == (403, {"error": "You may not change storage pools and volumes."})
+
+
+def test_a_script_fetches_it_with_its_token(
+    storage_host: StorageHost, volume: Volume, operator: User, gateway: Gateway
+) -> None:
+    text = tokens.make(user=operator, name="backup", scope=TokenScope.ACT, until=None)[1]
+    token = upload_services.download_ticket(volume=volume, user=operator, session_key=Bearer(digest_of(text)))
+    address = f"{gateway.url}/download/{token}/a.raw"
+    answer = httpx.get(address, headers={"authorization": f"Bearer {text}"})
+    assert (answer.status_code, answer.content) == (200, (storage_host.pool_path() / "a.raw").read_bytes())
+    assert httpx.get(address, headers={"Authorization": "Bearer vmdash_other"}).status_code == 403
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,10 @@ from storage.models import Pool, Upload, Volume
 from tests.polling import poll
 from tests.storage.conftest import Gateway
 from tests.storage_host import StorageHost
+from vmdash.access.bearers import Bearer, digest_of
 from vmdash.access.models import User
+from vmdash.api import tokens
+from vmdash.api.models import TokenScope
 from vmdash.exceptions import VmdashError
 from vmdash.jobs import services as jobs
 from vmdash.jobs.models import Job
@@ -99,6 +102,18 @@ def test_another_checksum_than_expected_leaves_nothing(
     assert send(gateway, upload, cookie, CONTENT).status_code == 200
     assert ended(upload).error.startswith("up.raw did not arrive as it should: its SHA-256 is another than expected.")
     assert storage_host.names() == set()
+
+
+def test_a_script_sends_a_file_with_its_token_from_anywhere(
+    storage_host: StorageHost, pool: Pool, operator: User, gateway: Gateway
+) -> None:
+    upload, text = begun(pool, operator), tokens.make(user=operator, name="images", scope=TokenScope.ACT, until=None)[1]
+    ticket = upload_services.upload_ticket(upload=upload, session_key=Bearer(digest_of(text)))
+    headers = {"Authorization": f"Bearer {text}", "upload-ticket": ticket, "Upload-Offset": "0"}
+    answer = httpx.put(f"{gateway.url}/upload/{upload.pk}", content=CONTENT, headers=headers, timeout=30)
+    assert (answer.status_code, answer.json()) == (200, {"received": len(CONTENT), "size": len(CONTENT)})
+    assert ended(upload).state == "succeeded"
+    assert stored(storage_host) == CONTENT
 
 
 @pytest.mark.parametrize("killed", [False, True])

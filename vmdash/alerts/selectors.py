@@ -11,7 +11,7 @@ from django.db.models import Case, IntegerField, QuerySet, Value, When
 from django.utils import timezone
 
 from vmdash.access.roles import Permission
-from vmdash.alerts.models import Alert, Silence
+from vmdash.alerts.models import Alert, Notification, Receiver, Silence
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -29,6 +29,11 @@ _WORST_FIRST = Case(
     default=Value(2),
     output_field=IntegerField(),
 )
+
+
+def receivers() -> list[tuple[Receiver, Notification | None]]:
+    """By name, with what each was told last, or shall be."""
+    return [(one, one.notifications.select_related("alert").order_by("-id").first()) for one in Receiver.objects.all()]
 
 
 @dataclass(frozen=True, slots=True)

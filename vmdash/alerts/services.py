@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from django.db import transaction
+from django.conf import settings
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from vmdash.access.audit import record
@@ -67,6 +68,28 @@ def end_silence(*, silence: Silence, user: User) -> None:
 
 def forget_ended_silences() -> None:
     Silence.objects.filter(ends_at__lte=timezone.now()).delete()
+
+
+def add_receiver(*, user: User, name: str, address: str, least: str) -> Receiver:
+    """From now on it is told of alerts.
+
+    Raises Conflict: vmdash has no mail server, or there is one of that name.
+    """
+    if not settings.SENDS_MAIL:
+        raise Conflict("vmdash has no mail server: set VMDASH_EMAIL_URL first.")
+    try:
+        with transaction.atomic():
+            made = Receiver.objects.create(name=name, address=address, least=least)
+            record(user=user, action="alert.receiver.add", target_kind="receiver", target_name=name)
+    except IntegrityError:
+        raise Conflict(f"There is a receiver {name} already.", hint="Choose another name.") from None
+    return made
+
+
+def remove_receiver(*, receiver: Receiver, user: User) -> None:
+    with transaction.atomic():
+        receiver.delete()
+        record(user=user, action="alert.receiver.remove", target_kind="receiver", target_name=receiver.name)
 
 
 def try_receiver(*, receiver: Receiver, user: User) -> None:

@@ -14,13 +14,11 @@ from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST, require_safe
 
-from vmdash.access.audit import record
 from vmdash.access.guards import SignedInRequest, allow, allow_everywhere, check
 from vmdash.access.roles import Permission, can_everywhere
-from vmdash.alerts import intake, services
+from vmdash.alerts import intake, selectors, services
 from vmdash.alerts.forms import AcknowledgeForm, ReceiverForm, SilenceForm
 from vmdash.alerts.models import Alert, Receiver, Silence
-from vmdash.alerts.selectors import alert_page
 from vmdash.exceptions import Conflict, InvalidInput
 
 MOST_BYTES = 8 << 20
@@ -102,11 +100,11 @@ def add_receiver(request: SignedInRequest) -> HttpResponse:
     form = ReceiverForm(request.POST)
     if not form.is_valid():
         return _show_receivers(request, form, 400)
-    if not settings.SENDS_MAIL:
-        form.add_error("address", "vmdash has no mail server: set VMDASH_EMAIL_URL first.")
+    try:
+        made = services.add_receiver(user=request.user, **form.cleaned_data)
+    except Conflict as error:
+        form.add_error("address", error.message)
         return _show_receivers(request, form, 409)
-    made = form.save()
-    record(user=request.user, action="alert.receiver.add", target_kind="receiver", target_name=made.name)
     messages.success(request, f"{made.name} is told of alerts from now on.")
     return redirect("alert-receivers")
 
@@ -124,15 +122,14 @@ def try_receiver(request: SignedInRequest, pk: int) -> HttpResponse:
 @allow_everywhere(Permission.MANAGE_ALERTS)
 def remove_receiver(request: SignedInRequest, pk: int) -> HttpResponse:
     receiver = get_object_or_404(Receiver, pk=pk)
-    receiver.delete()
-    record(user=request.user, action="alert.receiver.remove", target_kind="receiver", target_name=receiver.name)
+    services.remove_receiver(receiver=receiver, user=request.user)
     messages.success(request, f"{receiver.name} is told nothing any more.")
     return redirect("alert-receivers")
 
 
 def _show(request: SignedInRequest, status: int = 200) -> HttpResponse:
     context = {
-        "page": alert_page(request.user),
+        "page": selectors.alert_page(request.user),
         "silence_form": SilenceForm(),
         "may_manage": can_everywhere(request.user, Permission.MANAGE_ALERTS),
     }
@@ -140,11 +137,8 @@ def _show(request: SignedInRequest, status: int = 200) -> HttpResponse:
 
 
 def _show_receivers(request: SignedInRequest, form: ReceiverForm, status: int = 200) -> HttpResponse:
-    found = list(Receiver.objects.all())
-    rows = [(receiver, receiver.notifications.order_by("-id").first()) for receiver in found]
-    return render(
-        request, "alerts/receivers.html", {"form": form, "rows": rows, "sends_mail": settings.SENDS_MAIL}, status=status
-    )
+    context = {"form": form, "rows": selectors.receivers(), "sends_mail": settings.SENDS_MAIL}
+    return render(request, "alerts/receivers.html", context, status=status)
 
 
 def _alert(request: SignedInRequest, pk: int) -> Alert:

@@ -13,6 +13,7 @@ from vmdash.api.bearer import Bearer, signed_in
 from vmdash.api.once import PARAMETER
 from vmdash.api.operations import (
     alerts,
+    audit,
     capacity,
     consoles,
     credentials,
@@ -22,15 +23,19 @@ from vmdash.api.operations import (
     host_entry,
     host_tests,
     hosts,
+    images,
     jobs,
     ksm,
     moves,
     numa,
+    receivers,
     schedules,
     snapshots,
     storage,
+    transfers,
     tuning,
     volumes,
+    webhooks,
 )
 
 PREFIX = "/api/v1/"
@@ -93,6 +98,12 @@ for prefix, router in (
     ("/jobs", moves.orders),
     ("/pools", storage.router),
     ("/pools", volumes.router),
+    ("/pools", transfers.begun),
+    ("/uploads", transfers.router),
+    ("/images", images.router),
+    ("/audit", audit.router),
+    ("/receivers", receivers.router),
+    ("/webhooks", webhooks.router),
     ("/capacity", capacity.router),
     ("/alerts", alerts.router),
     ("/silences", alerts.silences),

@@ -8,7 +8,8 @@ from django.http import HttpRequest
 from ninja.errors import Throttled
 from ninja.security import HttpBearer
 
-from vmdash.access import origin
+from vmdash.access import bearers, origin
+from vmdash.access.guards import SignedInRequest
 from vmdash.access.models import User
 from vmdash.access.second_factor import lacking
 from vmdash.api import tokens
@@ -38,6 +39,11 @@ class Bearer(HttpBearer):
         if found.scope == TokenScope.READ and request.method not in SAFE:
             raise NotPermitted("This token may only read.", hint="Make one that may act.")
         return found
+
+
+def shown_in(request: SignedInRequest) -> bearers.Bearer:
+    """The token of this request, for tickets that shall count with it alone."""
+    return bearers.Bearer(request.auth.digest)  # type: ignore[attr-defined]  # what `authenticate` found
 
 
 def signed_in(request: HttpRequest) -> Any:

@@ -11,9 +11,9 @@ from domains.consoles import services
 from domains.consoles.opening import CONSOLE_OPEN
 from domains.consoles.tickets import Kind
 from domains.consoles.views import connection_of
-from vmdash.access.bearers import Bearer
 from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission
+from vmdash.api.bearer import shown_in
 from vmdash.api.operations.guests import find_guest
 from vmdash.api.operations.jobs import Job, asked_for
 from vmdash.api.shapes import Input
@@ -65,7 +65,7 @@ def open_console(request: SignedInRequest, uuid: UUID, wish: ConsoleWish) -> Sta
     if wish.kind == "screen":
         return asked_for(request, services.ask_for_screen(domain=guest, user=request.user))
     admission = services.open_serial(
-        domain=guest, user=request.user, session_key=_bearer(request), take_over=wish.take_over
+        domain=guest, user=request.user, session_key=shown_in(request), take_over=wish.take_over
     )
     return Status(200, Connection(**connection_of(request, admission)))
 
@@ -81,9 +81,5 @@ def collect_console(request: SignedInRequest, uuid: UUID, job_id: UUID) -> Statu
         return asked_for(request, job)
     if job.state != JobRow.State.SUCCEEDED:
         raise Conflict(job.error or "Opening it was interrupted.", hint="Open it again.")
-    admission = services.collect(job=job, user=request.user, session_key=_bearer(request))
+    admission = services.collect(job=job, user=request.user, session_key=shown_in(request))
     return Status(200, Connection(**connection_of(request, admission)))
-
-
-def _bearer(request: SignedInRequest) -> Bearer:
-    return Bearer(request.auth.digest)  # type: ignore[attr-defined]  # the token, by `vmdash.api.bearer`

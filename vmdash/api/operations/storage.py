@@ -11,7 +11,7 @@ from storage.models import Pool as Row
 from storage.pool_forms import PoolFilter, PoolForm
 from storage.pool_pages import PoolRow
 from storage.timeline import pool_charts
-from vmdash.access.guards import SignedInRequest, allow
+from vmdash.access.guards import SignedInRequest, allow, check
 from vmdash.access.roles import Permission
 from vmdash.api.charts import Charts, Range, charts_over
 from vmdash.api.checked import checked
@@ -143,10 +143,12 @@ def act_on_pool(request: SignedInRequest, host: Line, pool: Line, wish: PoolActi
     return asked_for(request, pool_services.act(pool=found, user=request.user, **wish.dict()))
 
 
-def find_pool(request: SignedInRequest, host: str, name: str) -> Row:
-    """Raises Http404."""
+def find_pool(request: SignedInRequest, host: str, name: str, permission: Permission | None = None) -> Row:
+    """Raises Http404, and PermissionDenied for who sees it and lacks `permission` to it."""
     pools = Row.objects.visible_to(request.user).select_related("host", "storage")
     found = pools.filter(host__name=host, name=name).first()
     if found is None:
         raise Http404(f"There is no pool {name} on {host}.")
+    if permission:
+        check(request, permission, found)
     return found

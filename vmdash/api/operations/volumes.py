@@ -6,7 +6,6 @@ from django.http import Http404
 from ninja import Field, Query, Router, Schema, Status
 
 from storage import chains, volume_services
-from storage.models import Pool
 from storage.models import Volume as Row
 from vmdash.access.guards import SignedInRequest, allow, check
 from vmdash.access.roles import Permission
@@ -88,7 +87,7 @@ def list_volumes(request: SignedInRequest, host: Line, pool: Line, filters: Quer
 @allow(Permission.STORAGE)
 @once
 def create_volume(request: SignedInRequest, host: Line, pool: Line, wish: VolumeWish) -> Status[Job]:
-    found = _changed_pool(request, host, pool)
+    found = find_pool(request, host, pool, Permission.STORAGE)
     backing = None
     if wish.backing_path:
         bases = Row.objects.visible_to(request.user).select_related("pool__host")
@@ -102,7 +101,7 @@ def create_volume(request: SignedInRequest, host: Line, pool: Line, wish: Volume
 @router.get("/{host}/{pool}/volumes/{volume}", response=VolumeInFull)
 @allow(Permission.VIEW)
 def get_volume(request: SignedInRequest, host: Line, pool: Line, volume: Line) -> VolumeInFull:
-    found = _volume(request, host, pool, volume)
+    found = find_volume(request, host, pool, volume)
     return VolumeInFull(
         **_fields(found),
         why_not_write=chains.obstacle_to_write(found, request.user),
@@ -114,7 +113,7 @@ def get_volume(request: SignedInRequest, host: Line, pool: Line, volume: Line) -
 @allow(Permission.STORAGE)
 def delete_volume(request: SignedInRequest, host: Line, pool: Line, volume: Line, confirm: Line) -> Status[Job]:
     """`confirm` is its name: its content is lost for good."""
-    found = _changed(request, host, pool, volume)
+    found = find_volume(request, host, pool, volume, Permission.STORAGE)
     return asked_for(request, volume_services.delete(volume=found, user=request.user, confirm=confirm))
 
 
@@ -123,8 +122,8 @@ def delete_volume(request: SignedInRequest, host: Line, pool: Line, volume: Line
 @once
 def clone_volume(request: SignedInRequest, host: Line, pool: Line, volume: Line, wish: VolumeCloneWish) -> Status[Job]:
     """In its own format, or in another one."""
-    source = _changed(request, host, pool, volume)
-    target = _changed_pool(request, host, wish.pool) if wish.pool else source.pool
+    source = find_volume(request, host, pool, volume, Permission.STORAGE)
+    target = find_pool(request, host, wish.pool, Permission.STORAGE) if wish.pool else source.pool
     job = volume_services.clone(
         source=source,
         pool=target,
@@ -140,7 +139,7 @@ def clone_volume(request: SignedInRequest, host: Line, pool: Line, volume: Line,
 @allow(Permission.STORAGE)
 @once
 def resize_volume(request: SignedInRequest, host: Line, pool: Line, volume: Line, wish: ResizeWish) -> Status[Job]:
-    found = _changed(request, host, pool, volume)
+    found = find_volume(request, host, pool, volume, Permission.STORAGE)
     return asked_for(request, volume_services.resize(volume=found, user=request.user, **wish.dict()))
 
 
@@ -149,7 +148,7 @@ def resize_volume(request: SignedInRequest, host: Line, pool: Line, volume: Line
 @once
 def wipe_volume(request: SignedInRequest, host: Line, pool: Line, volume: Line, wish: WipeWish) -> Status[Job]:
     """Have its whole content overwritten."""
-    found = _changed(request, host, pool, volume)
+    found = find_volume(request, host, pool, volume, Permission.STORAGE)
     return asked_for(request, volume_services.wipe(volume=found, user=request.user, **wish.dict()))
 
 
@@ -161,21 +160,12 @@ def _fields(volume: Row) -> dict[str, Any]:
     return {**same_named(volume, *plain), "host": volume.pool.host.name, "pool": volume.pool.name}
 
 
-def _volume(request: SignedInRequest, host: str, pool: str, name: str) -> Row:
+def find_volume(request: SignedInRequest, host: str, pool: str, name: str, permission: Permission | None = None) -> Row:
+    """Raises Http404, and PermissionDenied for who sees it and lacks `permission` to it."""
     volumes = Row.objects.visible_to(request.user).select_related("pool__host", "pool__storage")
     found = volumes.filter(pool__host__name=host, pool__name=pool, name=name).first()
     if found is None:
         raise Http404(f"There is no volume {name} in {pool} on {host}.")
-    return found
-
-
-def _changed(request: SignedInRequest, host: str, pool: str, name: str) -> Row:
-    found = _volume(request, host, pool, name)
-    check(request, Permission.STORAGE, found)
-    return found
-
-
-def _changed_pool(request: SignedInRequest, host: str, name: str) -> Pool:
-    found = find_pool(request, host, name)
-    check(request, Permission.STORAGE, found)
+    if permission:
+        check(request, permission, found)
     return found

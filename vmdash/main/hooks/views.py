@@ -10,8 +10,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission
+from vmdash.api.hook_forms import WebhookForm
 from vmdash.exceptions import Conflict
-from vmdash.main.hooks.forms import WebhookForm
 from vmdash.webhooks import services
 from vmdash.webhooks.models import Webhook
 

@@ -1,4 +1,4 @@
-"""The form of a webhook: where it is, what it is told, and about what."""
+"""The form of a webhook, for its page and for scripts: where it is, what it is told, and about what."""
 
 from __future__ import annotations
 
