@@ -13,6 +13,7 @@ from django.test import AsyncClient, Client, RequestFactory
 from pytest_django import Settings
 
 from tests.factories import PASSWORD, JobFactory
+from tests.jobs.kinds import registered
 from vmdash import env
 from vmdash.access import origin
 from vmdash.access.audit import record
@@ -134,6 +135,21 @@ def test_a_job_begins_and_ends(operator: User) -> None:
     assert not transitions.fail(job, "too late")
     assert _actions() == [("job.begin", "done", "Start web1"), ("job.end", "done", "Start web1: done")]
     assert set(AuditEntry.objects.values_list("user_name", "target_name")) == {("operator", "web1")}
+
+
+def test_a_job_and_its_parts_begin_and_end_by_the_token_that_asked(operator: User) -> None:
+    operator.token = "nightly"
+    target = services.Target("host", "1", "kvm1", "kvm1")
+    with registered() as kind:
+        whole = services.create(kind=kind, user=operator, target=target, label="Drain kvm1")
+        person = User.objects.get(pk=operator.pk)  # a worker reads it anew
+        part = services.create(kind=kind, user=person, target=target, label="Move web1", parent=whole, exclusive=False)
+    AuditEntry.objects.all().delete()
+    for pk in (whole.pk, part.pk):
+        job = Job.objects.get(pk=pk)
+        transitions.take(job)
+        transitions.succeed(job, {})
+    assert [entry.detail.endswith("with the token “nightly”") for entry in AuditEntry.objects.all()] == [True] * 4
 
 
 def test_a_job_that_fails_says_why(operator: User) -> None:

@@ -99,6 +99,8 @@ class Job(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="jobs"
     )
     requested_by_name = models.CharField(max_length=150, blank=True)
+    requested_with = models.CharField(max_length=80, blank=True, default="")
+    """The name of the token by which they came, if by one."""
     parameters = models.JSONField(default=dict, blank=True)
     state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
     progress_percent = models.PositiveSmallIntegerField(null=True, blank=True)

@@ -73,6 +73,7 @@ def create(
         exclusive=kind.exclusive if exclusive is None else exclusive,
         requested_by=user,
         requested_by_name=user.username if user else "",
+        requested_with=user.token or (parent.requested_with if parent else "") if user else "",
         parameters=dict(parameters or {}),
         virsh=virsh[:500],
         parent=parent,

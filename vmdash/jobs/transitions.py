@@ -136,9 +136,12 @@ def _event(job: Job) -> Event:
 
 
 def _record(job: Job, action: str, detail: str, *, failed: bool = False) -> None:
-    """In the audit trail, in the name of who asked for it."""
+    """In the audit trail, in the name of who asked for it, and by which token."""
+    person = job.requested_by
+    if person:
+        person.token = job.requested_with
     record(
-        user=job.requested_by,
+        user=person,
         action=action,
         target_kind=job.target_kind,
         target_id=job.target_id,

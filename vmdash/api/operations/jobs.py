@@ -31,6 +31,7 @@ class Job(Schema):
     target_name: str
     host: str
     requested_by: str
+    requested_with: str = Field(description="The name of the token, if by one.")
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -56,7 +57,7 @@ class Job(Schema):
             job,
             "id", "kind", "label", "state", "state_words", "target_kind", "target_id", "target_name",
             "created_at", "started_at", "finished_at", "phase", "waiting_for", "done_bytes", "total_bytes",
-            "rate_bytes_per_s", "seconds_left", "error", "error_detail", "virsh",
+            "rate_bytes_per_s", "seconds_left", "error", "error_detail", "virsh", "requested_with",
         )  # fmt: skip
         return cls(
             **plain,
