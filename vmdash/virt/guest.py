@@ -13,7 +13,7 @@ from typing import TypeVar
 import libvirt
 from lxml import etree
 
-from vmdash.virt import agent, xml
+from vmdash.virt import agent, vcpu_places, xml
 from vmdash.virt.agent import AgentInfo, GuestInterface
 from vmdash.virt.errors import (
     CallUnsupported,
@@ -162,7 +162,7 @@ class Guest:
         """Which host CPU each vCPU is on (``virDomainGetVcpus``). Empty while it is off."""
         try:
             with self._translate("read the vCPUs of"):
-                placed, _ = self.raw.vcpus()
+                placed = vcpu_places.of(self.raw)
         except _STATE_ERRORS:
             if not self.is_active():
                 return []
