@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Prefetch, QuerySet
 
 from hosts.connect import endpoint
@@ -120,17 +120,19 @@ def remove(*, image: Image, user: User) -> None:
 
 
 def _new(name: str, kind: str, format: str, size: int, user: User, description: str, sha256: str) -> Image:
-    if Image.objects.filter(name=name).exists():
-        raise Conflict(f"The library has an image {name} already.", hint="Choose another name.")
-    return Image.objects.create(
-        name=name,
-        kind=kind,
-        format=format,
-        size_bytes=size,
-        created_by=user,
-        description=description,
-        sha256=sha256.strip().lower(),
-    )
+    try:
+        with transaction.atomic():
+            return Image.objects.create(
+                name=name,
+                kind=kind,
+                format=format,
+                size_bytes=size,
+                created_by=user,
+                description=description,
+                sha256=sha256.strip().lower(),
+            )
+    except IntegrityError:
+        raise Conflict(f"The library has an image {name} already.", hint="Choose another name.") from None
 
 
 def _check_permitted(user: User, thing: Pool | Volume | ImageCopy) -> None:

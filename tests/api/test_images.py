@@ -66,7 +66,9 @@ def test_what_is_wrong_adds_nothing(calls: Caller, volume: Volume, wrong: dict[s
 
 
 def test_what_is_in_the_library_already_is_not_added_again(calls: Caller, image: Image) -> None:
-    assert calls.post("/images", WISH | {"name": "Another"}).status_code == 409
+    VolumeFactory.create(name="other.qcow2", pool=image.copies.get().pool)
+    for wish in ({"name": "Another"}, {"volume": "other.qcow2"}):
+        assert calls.post("/images", WISH | wish).status_code == 409
     assert Image.objects.get() == image
 
 
