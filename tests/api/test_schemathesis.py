@@ -33,10 +33,10 @@ from vmdash.access.models import User
 from vmdash.api.api import api
 from vmdash.jobs.models import Job
 
-LEAST = 2_000
-"""Requests altogether."""
-EACH = 20
-"""Of each operation, as many that are as the document says, and as many that are not."""
+LEAST = 1_000
+"""Requests that are as the document says, and as many that are not."""
+EACH = 14
+"""The same, of each operation."""
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -50,7 +50,10 @@ CHECKS = [
 @pytest.mark.one_database
 @pytest.mark.timeout(1800)  # on a busy machine
 @pytest.mark.usefixtures("one_connection", "victoria_metrics")  # so that nothing is away
-def test_every_answer_is_as_the_document_promises(administrator: User, settings: Settings) -> None:
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_every_answer_is_as_the_document_promises(
+    mode: GenerationMode, administrator: User, settings: Settings
+) -> None:
     settings.API_REQUESTS_PER_MINUTE = 1_000_000
     world, token = World(), Caller(administrator).text
     schema = schemathesis.openapi.from_dict(api.get_openapi_schema())
@@ -58,7 +61,7 @@ def test_every_answer_is_as_the_document_promises(administrator: User, settings:
     real, seen, wrong = known(world), Counter[int](), []
     jobs = Job.objects.count()
 
-    def ask(operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode) -> None:
+    def ask(operation: APIOperation[Any, Any, Any, Any]) -> None:
         @hypothesis_settings(
             max_examples=EACH,
             derandomize=True,
@@ -83,13 +86,13 @@ def test_every_answer_is_as_the_document_promises(administrator: User, settings:
         some()
 
     for found in schema.get_all_operations():
-        for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
-            assert isinstance(found, Ok)
-            ask(found.ok(), mode)
+        assert isinstance(found, Ok)
+        ask(found.ok())
     assert wrong == []
     assert seen.total() >= LEAST
-    assert seen[200] > 100
-    assert seen[202] > 30
+    if mode == GenerationMode.POSITIVE:
+        assert seen[200] > 100
+        assert seen[202] > 30
     assert seen[422] > 100
     assert Job.objects.count() == jobs
 
