@@ -2,11 +2,11 @@
 
 10,000 running guests on 200 hosts, whose figures change every two seconds: one process publishes each host's tick as
 collectors do, with state changes between them. 200 WebSocket clients, each signed in with a session of its own and
-following 40 guests by chance, as the guests page does, which are on some 36 hosts each. The web process is the one that
-`manage.py run` starts; the clients and the publisher share the machine with it.
+following 40 guests by chance, as the guests page does, which are on some 36 hosts each. The web processes are those
+that `manage.py run` starts; the clients and the publisher share the machine with it.
 
 Measured: whether every tick of every followed host came, with exactly the figures of the guests that are followed, how
-long each took from just before it was published, and the CPU of the web process.
+long each took from just before it was published, and the CPU of the web processes.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from string import Template
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import websockets
 
 from bench.report import Figure, at_most, report
-from bench.usage import Meter
+from bench.usage import Meter, descendants
 from tests.polling import poll
 from tests.services import Redis, Server, free_port
 from vmdash.lab.layout import REPOSITORY
@@ -52,13 +53,16 @@ LATE_S = 5
 
 
 class Web(Server):
-    """The web process, as in the Procfile."""
+    """The web processes, as in the Procfile."""
 
     def __init__(self, settings: Mapping[str, str]) -> None:
+        from django.conf import settings as ours
+
         super().__init__("web")
         self.port = free_port()
         command = next(line for line in (REPOSITORY / "Procfile").read_text().splitlines() if line.startswith("web: "))
-        words = command.replace("$WEB_ADDRESS", "127.0.0.1").replace("$WEB_PORT", str(self.port)).split()
+        values = {"WEB_ADDRESS": "127.0.0.1", "WEB_PORT": self.port, "WEB_PROCESSES": ours.WEB_PROCESSES}
+        words = Template(command).substitute(values).split()
         self._start("env", *(f"{name}={value}" for name, value in settings.items()), sys.executable, *words[3:])
         self._wait()
 
@@ -218,7 +222,7 @@ async def _listen(web: Web, browsers: Sequence[Browser], window_s: float, stop: 
             while not all(browser.ready for browser in browsers):
                 await asyncio.sleep(0.1)
         await asyncio.sleep(WARM_UP_S)
-        meter, begin = Meter(web.pid), time.time()
+        meter, begin = Meter(*descendants(web.pid)), time.time()
         frames, characters = _heard(browsers)
         await asyncio.sleep(window_s)
         used_s, end = meter.used_s(), time.time()
@@ -262,7 +266,7 @@ def _figures(browsers: Sequence[Browser], told: Mapping[int, Sequence[int]], win
         Figure(f"browsers that were too slow, {what}", reloads, "times", "= 0", reloads == 0),
         Figure(f"from a tick's time to the frame, {what}", round(percentiles[49], 1), "ms", "median: –", True),
         at_most(f"from a tick's time to the frame, {what}", percentiles[98], "ms", 250, "99th percentile"),
-        at_most(f"CPU of the web process, {what}", window.web * 100, "% of a core", 100, "mean"),
+        at_most(f"CPU of the web processes, {what}", window.web * 100, "% of a core", 100, "mean"),
     ]
 
 

@@ -1,6 +1,6 @@
 """`make bench-web`: 500 people are signed in, 50 of them act, on one machine.
 
-The web process as in the Procfile, on a private PostgreSQL, Redis and history store, with 10,000 guests on 200 hosts
+The web processes as in the Procfile, on a private PostgreSQL, Redis and history store, with 10,000 guests on 200 hosts
 whose figures come every two seconds, as collectors send them. Each of the 450 has a guest's page open, and the 50 have
 the fleet's: they hear live figures. The 50 look at pages, search, use the desk, and ask for actions that become jobs;
 each reads for five seconds (mean) before the next click. Nobody works on the jobs: no hypervisor is needed.
@@ -32,7 +32,7 @@ import websockets
 
 from bench.live import Web, publish
 from bench.report import Figure, at_most, report
-from bench.usage import Meter
+from bench.usage import Meter, descendants
 from tests.polling import poll
 from tests.services import PostgreSQL, Redis, VictoriaMetrics, free_port
 from vmdash.lab.layout import REPOSITORY
@@ -161,7 +161,7 @@ async def _measure(web: Web, people: Sequence[Person], fleet: Fleet) -> list[Fig
         await asyncio.sleep(WARM_UP_S)
         warm, begin = Took(), time.monotonic()
         await _act_together(url, people, fleet, warm, begin + WARM_UP_S)
-        meter, begin = Meter(web.pid), time.monotonic()
+        meter, begin = Meter(*descendants(web.pid)), time.monotonic()
         await _act_together(url, people, fleet, together, begin + WINDOW_S)
         took_s = time.monotonic() - begin
         share = meter.used_s() / took_s
@@ -256,9 +256,7 @@ def _figures(alone: Took, together: Took, share: float, took_s: float) -> list[F
     for error in together.errors[:10]:
         print(f"  {error}", flush=True)
     what = f"{PEOPLE} people signed in, {ACTING} acting"
-    print(
-        f"\n{together.requests / took_s:.1f} requests/s; the web process took {100 * share:.0f} % of a core", flush=True
-    )
+    print(f"\n{together.requests / took_s:.1f} requests/s; web processes: {100 * share:.0f} % of a core", flush=True)
     print(f"\n{'ms':>32} {'50th':>7} {'95th':>7} {'99th':>7} {'alone':>7} {'ratio':>7} {'number':>7}")
     figures = []
     for sort, times in sorted(together.by_sort.items()):

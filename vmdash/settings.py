@@ -55,6 +55,8 @@ def _is_syslog(url: SplitResult) -> bool:
 
 # --- where the processes meet -----------------------------------------------------------------
 WEB_LISTEN = env.listen("VMDASH_WEB_LISTEN", "127.0.0.1:8000")
+WEB_PROCESSES = env.integer("VMDASH_WEB_PROCESSES", 2, least=1, most=64)
+"""They share what comes in. In one, whoever waits for a page waits for the live figures of everybody's, too."""
 CONSOLE_LISTEN = env.listen("VMDASH_CONSOLE_LISTEN", "127.0.0.1:6080")
 CONSOLE_URL = env.url("VMDASH_CONSOLE_URL", "wss://NAME/console/", lambda url: url.scheme in _WS and url.hostname)
 """The WebSocket address of the console gateway as a browser reaches it; empty: the page's own

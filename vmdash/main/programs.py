@@ -67,6 +67,7 @@ def environment(*, as_root: bool = False) -> dict[str, str]:
         "ALERT_INTERVAL_S": str(settings.ALERT_INTERVAL_S),
         "WEB_ADDRESS": address,
         "WEB_PORT": str(port),
+        "WEB_PROCESSES": str(settings.WEB_PROCESSES),
     }
 
 
