@@ -269,7 +269,8 @@ LANGUAGE_CODE = "en"
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-        "CONFIG": {"hosts": [REDIS_URL], "prefix": "vmdash"},
+        # In version 3 of the protocol redis-py writes out each message, some kilobytes, for a log that nobody reads.
+        "CONFIG": {"hosts": [{"address": REDIS_URL, "protocol": 2}], "prefix": "vmdash"},
     }
 }
 
