@@ -117,6 +117,7 @@ def _product() -> Iterator[tuple[Web, Sequence[Person], Fleet]]:
 def _fill() -> tuple[Sequence[Person], Fleet]:
     """The fleet, and people of all roles; a fifth may do their work at one site alone. Their sessions are open."""
     from django.contrib.auth import get_user_model
+    from django.db import connection
     from django.test import Client
 
     from bench import large_fleet
@@ -127,6 +128,8 @@ def _fill() -> tuple[Sequence[Person], Fleet]:
     from vmdash.access.roles import Role
 
     large_fleet.fill(hosts=HOSTS, guests=GUESTS)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE")  # as PostgreSQL does by itself after a while
     sites, people = list(Site.objects.order_by("pk")), []
     roles = (Role.VIEWER, Role.VIEWER, Role.HELP_DESK, Role.HELP_DESK, Role.OPERATOR)
     for number in range(PEOPLE):
