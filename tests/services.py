@@ -156,10 +156,15 @@ class PostgreSQL(Server):
             capture_output=True,
             cwd=self.directory,
         )
+        self.begin()
+
+    def begin(self) -> None:
         options = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=")
+        (self.directory / ".s.PGSQL.5432").unlink(missing_ok=True)  # of one that was killed
         self._start(
-            *account, binaries / "postgres", "-D", data, "-k", self.directory, *(f"-c{option}" for option in options)
-        )
+            *self._account(), self._binaries() / "postgres", "-D", self.directory / "data", "-k", self.directory,
+            *(f"-c{option}" for option in options),
+        )  # fmt: skip
         self._wait()
 
     def _account(self) -> list[str]:

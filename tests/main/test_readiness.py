@@ -60,7 +60,7 @@ def test_what_is_away_is_named_without_its_secrets(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(readiness, "client", no_redis)
     monkeypatch.setattr(connection, "cursor", no_database)
-    assert failed() == dict.fromkeys(("database", "migrations", "redis", "collector"), "does not answer")
+    assert failed() == dict.fromkeys(("database", "redis", "collector"), "does not answer")
 
 
 def test_the_process_lives_whatever_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
