@@ -70,7 +70,7 @@ OVERSEEN = {
 """Seen by those who made it, and by those who manage alerts everywhere."""
 JOBS = {"job", "job-cancel", "job-retry", "get_job", "get_job_log", "cancel_job", "retry_job", "order_migration"}
 """Other people's are seen by those who have the permission for that."""
-GRANTED = {"person", "group", "grant-end"}
+GRANTED = {"person", "group", "grant-end", "get_person"}
 """Seen by those who manage people where they were granted something."""
 NOT_THINGS = {"form", "tab", "action"}
 """Arguments that name nothing."""

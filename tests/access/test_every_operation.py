@@ -96,13 +96,23 @@ def bodies(world: World) -> dict[str, Any]:
         },
         "acknowledge_alert": {},
         "silence_alert": {"reason": "we know"},
+        "add_person": {"username": "new"},
+        "change_person": {"role": "viewer"},
+        "add_group": {"name": "new"},
+        "join_group": {"person": world.somebody.username},
         "give_grant": {"person": world.somebody.username, "role": "viewer", "scope": "host", "on": host},
     }
 
 
-QUERIES = {"remove_host": "?confirm=no", "delete_volume": "?confirm=no"}
-REFUSED = {"remove_host": "422", "delete_volume": "422", "copy_image": "422"}
-"""What is not confirmed, or is there already, is refused even to those who may."""
+QUERIES = {"remove_host": "?confirm=no", "delete_volume": "?confirm=no", "remove_group": "?confirm=no"}
+REFUSED = {
+    "remove_host": "422",
+    "delete_volume": "422",
+    "copy_image": "422",
+    "remove_group": "422",
+    "leave_group": "409",
+}
+"""What is not confirmed, is there already, or is not there is refused even to those who may."""
 IN_BODY = {
     "add_schedule": "guest",
     "define_guest": "host",

@@ -113,6 +113,8 @@ class World:
             "alert": self.alert.pk,
             "silence": self.silence.pk,
             "grant": self.grant.pk,
+            "person_id": self.somebody.pk,
+            "group_id": self.group.pk,
             "credential": self.credential.pk,
             "schedule": self.schedule.pk,
             "upload": self.upload.pk,

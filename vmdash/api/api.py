@@ -19,6 +19,7 @@ from vmdash.api.operations import (
     credentials,
     draining,
     grants,
+    groups,
     guests,
     host_entry,
     host_tests,
@@ -28,6 +29,7 @@ from vmdash.api.operations import (
     ksm,
     moves,
     numa,
+    people,
     receivers,
     schedules,
     snapshots,
@@ -108,6 +110,8 @@ for prefix, router in (
     ("/alerts", alerts.router),
     ("/silences", alerts.silences),
     ("/grants", grants.router),
+    ("/people", people.router),
+    ("/groups", groups.router),
 ):
     api.add_router(prefix, router)
 

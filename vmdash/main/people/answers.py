@@ -7,10 +7,10 @@ from django.contrib.auth.models import Group
 
 from vmdash.access.guards import SignedInRequest
 from vmdash.access.models import Grant, User
+from vmdash.access.people import known_groups, known_people
 from vmdash.exceptions import InvalidInput, NotFound, NotPermitted, VmdashError
 from vmdash.main.people import targets
 from vmdash.main.people.forms import GrantForm
-from vmdash.main.people.selectors import known_groups, known_people
 
 _MOST_NAMED = 500
 _STATUSES = ((InvalidInput, 400), (NotPermitted, 403), (NotFound, 404))

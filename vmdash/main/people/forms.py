@@ -9,11 +9,11 @@ from django.contrib.auth.models import Group
 
 from vmdash.access.fields import moment_field
 from vmdash.access.models import User
+from vmdash.access.people import SORTS
 from vmdash.access.reach import Scope
 from vmdash.access.roles import Role
 from vmdash.exceptions import InvalidInput
 from vmdash.main.people import targets
-from vmdash.main.people.selectors import SORTS
 
 _NO_ROLE = ("", "None: their grants alone count")
 _ROLES = [_NO_ROLE, *((role.value, f"{role.label} on everything") for role in Role)]

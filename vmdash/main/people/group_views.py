@@ -13,11 +13,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from vmdash.access import accounts
 from vmdash.access.guards import SignedInRequest, allow, allow_everywhere
 from vmdash.access.models import Grant, User
+from vmdash.access.people import known_groups, known_people, manages_all
 from vmdash.access.roles import Permission
 from vmdash.exceptions import InvalidInput, VmdashError
 from vmdash.main.people.answers import held, tell
 from vmdash.main.people.forms import GroupForm, MemberForm
-from vmdash.main.people.selectors import known_groups, known_people, manages_all
 
 
 @require_safe

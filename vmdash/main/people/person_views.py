@@ -16,11 +16,11 @@ from vmdash.access import accounts
 from vmdash.access.audit import record
 from vmdash.access.guards import SignedInRequest, allow, allow_everywhere
 from vmdash.access.models import User
+from vmdash.access.people import known_groups, known_people, manages_all
 from vmdash.access.roles import Permission
 from vmdash.exceptions import InvalidInput, VmdashError
 from vmdash.main.people.answers import held, tell
 from vmdash.main.people.forms import PersonForm, RoleForm
-from vmdash.main.people.selectors import known_groups, known_people, manages_all
 
 
 @require_safe

@@ -14,11 +14,11 @@ from vmdash.access import granting
 from vmdash.access.explain import explain
 from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.models import Grant, User
+from vmdash.access.people import find_people, known_groups, known_people, manages_all, people_rows
 from vmdash.access.roles import ROLE_PERMISSIONS, Permission, Role
 from vmdash.exceptions import VmdashError
 from vmdash.main.people.answers import choices, tell
 from vmdash.main.people.forms import GrantForm, PeopleSearch, QuestionForm
-from vmdash.main.people.selectors import find_people, known_groups, known_people, manages_all, people_rows
 
 PAGE_SIZE = 100
 
