@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from django.utils import timezone
 
 from domains.draining.models import Drain
 from domains.models import Domain
 from hosts.models import Host
 from tests.api.caller import Caller
+from tests.domains.draining import drained
 from tests.factories import DomainFactory, HostFactory, UserFactory
 from vmdash.access.roles import Role
 from vmdash.jobs.models import Job
@@ -36,16 +36,7 @@ def web1(kvm1: Host, kvm2: Host) -> Domain:
 @pytest.fixture
 def record(kvm1: Host, kvm2: Host, web1: Domain) -> Drain:
     """kvm1 is in maintenance, and web1 was moved to kvm2."""
-    Host.objects.filter(pk=kvm1.pk).update(
-        maintenance="maintenance", maintenance_since=timezone.now(), maintenance_by="ada"
-    )
-    Domain.objects.filter(pk=web1.pk).update(host=kvm2)
-    drain: Drain = Drain.objects.create(host=kvm1, fallback="save", begun_by_name="ada")
-    drain.guests.create(
-        uuid=web1.pk, name="web1", from_state="running", how="move_live", target=kvm2, target_name="kvm2",
-        outcome="done", position=0,
-    )  # fmt: skip
-    return drain
+    return drained(kvm1, web1, to=kvm2)
 
 
 def test_the_plan_says_what_happens_to_each_guest_and_is_carried_out_as_it_was_read(

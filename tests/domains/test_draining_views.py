@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
 
 from domains.draining.models import Drain, DrainedGuest
 from domains.models import Domain
 from domains.services import act
 from hosts.models import Host
+from tests.domains.draining import drained
 from tests.factories import DomainFactory, HostFactory
 from vmdash.access.models import AuditEntry, User
 from vmdash.exceptions import Conflict
@@ -44,16 +44,7 @@ def web1(kvm1: Host, kvm2: Host) -> Domain:
 @pytest.fixture
 def record(kvm1: Host, kvm2: Host, web1: Domain) -> Drain:
     """kvm1 is in maintenance, and web1 was moved to kvm2."""
-    Host.objects.filter(pk=kvm1.pk).update(
-        maintenance="maintenance", maintenance_since=timezone.now(), maintenance_by="ada"
-    )
-    Domain.objects.filter(pk=web1.pk).update(host=kvm2)
-    drain: Drain = Drain.objects.create(host=kvm1, fallback="save", begun_by_name="ada")
-    drain.guests.create(
-        uuid=web1.pk, name="web1", from_state="running", how="move_live", target=kvm2, target_name="kvm2",
-        outcome="done", position=0,
-    )  # fmt: skip
-    return drain
+    return drained(kvm1, web1, to=kvm2)
 
 
 def url(name: str, host: str = "kvm1") -> str:
