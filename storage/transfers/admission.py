@@ -7,8 +7,6 @@ from http import HTTPStatus
 from urllib.parse import urlsplit
 
 from django.conf import settings
-from django.contrib.auth.models import AnonymousUser
-from django.http import parse_cookie
 from django.http.request import validate_host
 from django.utils.crypto import constant_time_compare
 
@@ -16,10 +14,10 @@ from storage.models import Pool, Upload, Volume
 from storage.transfers import tickets
 from storage.transfers.tickets import Ticket, Way
 from vmdash.access.audit import record
-from vmdash.access.bearers import Bearer, Key, people_bearing
+from vmdash.access.bearers import Bearer, Key
 from vmdash.access.models import User
 from vmdash.access.roles import Permission, can
-from vmdash.access.sessions import person_of
+from vmdash.access.sessions import key_of, person_of
 
 
 class Refused(Exception):
@@ -42,12 +40,6 @@ def check_origin(origin: str) -> str:
     if origin not in settings.CSRF_TRUSTED_ORIGINS and not validate_host(name, settings.ALLOWED_HOSTS):
         raise Refused("Files are sent by the pages of vmdash only.")
     return origin
-
-
-def key_of(headers: Mapping[str, str]) -> Key:
-    """Of who asks: a script shows its token, a browser its session."""
-    bearer = Bearer.of(headers.get("Authorization", ""))
-    return bearer or parse_cookie(headers.get("Cookie", "")).get(settings.SESSION_COOKIE_NAME, "")
 
 
 def admit_upload(upload_id: str, headers: Mapping[str, str]) -> Upload:
@@ -91,7 +83,7 @@ def _admit(token: str, key: Key, way: Way) -> tuple[User, Ticket]:
         ticket = tickets.redeem(token, way)
     except tickets.TicketInvalid:
         raise Refused("The ticket was used already or is too old. Begin again on the page of the volume.") from None
-    user = _person_of(key)
+    user = person_of(key)
     if (
         not isinstance(user, User)
         or ticket.user_id != user.pk
@@ -99,13 +91,6 @@ def _admit(token: str, key: Key, way: Way) -> tuple[User, Ticket]:
     ):
         raise Refused("The ticket was made for another person or another sign-in.")
     return user, ticket
-
-
-def _person_of(key: Key) -> User | AnonymousUser:
-    """Who is signed in with that session now, or whose token it is, while that counts."""
-    if isinstance(key, Bearer):
-        return people_bearing([key]).get(key) or AnonymousUser()
-    return person_of(key)
 
 
 def _check_permitted(user: User, way: Way, thing: Pool | Volume, name: str) -> None:

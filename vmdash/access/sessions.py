@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.contrib.auth.models import AnonymousUser
 from django.contrib.sessions.models import Session
+from django.http import parse_cookie
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from vmdash.access.bearers import Bearer, Key, people_bearing
 from vmdash.access.models import Grant, User
 from vmdash.access.second_factor import lacking
 
 
-def person_of(session_key: str | None) -> User | AnonymousUser:
-    """The person signed in with this session now; anonymous once it has ended, or the password was changed.
+def key_of(headers: Mapping[str, str]) -> Key:
+    """Of who asks: a script shows its token, a browser its session; empty: neither."""
+    bearer = Bearer.of(headers.get("Authorization", ""))
+    return bearer or parse_cookie(headers.get("Cookie", "")).get(settings.SESSION_COOKIE_NAME, "")
+
+
+def person_of(key: Key | None) -> User | AnonymousUser:
+    """The person signed in with this session now, or whose token it is; anonymous once it has ended, or the password
+    was changed.
 
     Four queries. A page that stays open must ask again: grants and sessions are withdrawn meanwhile.
     """
-    return people_of([session_key] if session_key else []).get(session_key or "", AnonymousUser())
+    if isinstance(key, Bearer):
+        return people_bearing([key]).get(key) or AnonymousUser()
+    return people_of([key] if key else []).get(key or "", AnonymousUser())
 
 
 def people_of(session_keys: Collection[str]) -> dict[str, User]:

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth import get_user
 from django.contrib.auth.models import AnonymousUser
-from django.http import HttpRequest, parse_cookie
+from django.http import HttpRequest
 from django.http.request import validate_host
 from django.utils.crypto import constant_time_compare
 
@@ -22,9 +22,10 @@ from domains.consoles.gateway.endings import CloseCode, Ended, Ending
 from domains.consoles.tickets import SUBPROTOCOL_PREFIX, Kind, Target, Ticket
 from domains.models import Domain
 from vmdash.access import audit
-from vmdash.access.bearers import Bearer, Key, people_bearing
+from vmdash.access.bearers import Bearer, Key
 from vmdash.access.models import User
 from vmdash.access.roles import Permission, can
+from vmdash.access.sessions import key_of, person_of
 
 _PATH = re.compile(r"/(?P<kind>vnc|serial)/(?P<guest>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})/?\Z")
 
@@ -56,10 +57,9 @@ def admit(path: str, headers: Mapping[str, str]) -> Visit:
         Refused: the request is none of ours, or the person may not.
         redis.RedisError: the ticket cannot be looked up.
     """
-    session_key: Key | None = Bearer.of(headers.get("Authorization", ""))
-    if session_key is None:  # no page elsewhere can send that header, so a script may come from anywhere
+    session_key = key_of(headers)
+    if not isinstance(session_key, Bearer):  # no page elsewhere can send a token, so a script may come from anywhere
         _check_origin(headers.get("Origin", ""))
-        session_key = parse_cookie(headers.get("Cookie", "")).get(settings.SESSION_COOKIE_NAME, "")
     kind, guest = _parse_path(path)
     user = user_of(session_key)
     domain = Domain.objects.filter(pk=guest).first()
@@ -98,7 +98,7 @@ def user_of(session_key: Key) -> User | AnonymousUser:
     """Who is signed in with that session now; nobody when it ended or the password was changed since. Or whose token it
     is, while that counts."""
     if isinstance(session_key, Bearer):
-        return people_bearing([session_key]).get(session_key) or AnonymousUser()
+        return person_of(session_key)
     request = HttpRequest()
     request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     user = get_user(request)
