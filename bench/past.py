@@ -11,6 +11,7 @@ import httpx
 from vmdash.metrics.coarse import Coarse
 from vmdash.metrics.lines import WRITE_PATH, guest_lines, node_lines
 from vmdash.metrics.sums import HostSums, sum_lines
+from vmdash.virt.counters import Counters
 from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.stats import GuestStats
 
@@ -20,12 +21,12 @@ _GIB_KIB = 1024**2
 _NS = 10**9
 
 
-def write(url: str, lines: Iterator[str]) -> int:
-    """Send the lines to the store. Returns how many."""
+def write(url: str, texts: Iterator[str]) -> int:
+    """Send them to the store. Returns how many rows they are."""
     sent, batch = 0, []
     with httpx.Client(base_url=url, timeout=60) as store:
-        for line in lines:
-            batch.append(line)
+        for text in texts:
+            batch.append(text)
             if len(batch) == _BATCH:
                 sent += _send(store, batch)
         sent += _send(store, batch)
@@ -34,10 +35,10 @@ def write(url: str, lines: Iterator[str]) -> int:
 
 
 def _send(store: httpx.Client, batch: list[str]) -> int:
-    number = len(batch)
-    store.post(WRITE_PATH, content="\n".join((*batch, ""))).raise_for_status()
+    content = "".join(batch)
+    store.post(WRITE_PATH, content=content).raise_for_status()
     batch.clear()
-    return number
+    return content.count("\n")
 
 
 def guest_past(
@@ -59,9 +60,9 @@ def guest_past(
             cpu["used"] += share * interval_s
         for key, most in (("rd", 4e6), ("wr", 9e6), ("rx", 2e6), ("tx", 6e6)):
             counters[key] += day * chance.random() * most * interval_s
-        fast = GuestStats(uuid, name, _cpu(cpu, lost, vcpus))
-        slow = GuestStats(uuid, name, _rest(counters, day, chance))
-        yield from coarse.with_copy(uuid, at * 1000, guest_lines(host, at * 1000, fast, slow))
+        fast = GuestStats(uuid, name, Counters.of(_cpu(cpu, lost, vcpus)))
+        slow = GuestStats(uuid, name, Counters.of(_rest(counters, day, chance)))
+        yield coarse.with_copy(uuid, at * 1000, guest_lines(host, at * 1000, fast, slow))
 
 
 def host_past(host: str, begin_s: int, end_s: int, *, cpus: int = 8, interval_s: int = INTERVAL_S) -> Iterator[str]:
@@ -81,8 +82,8 @@ def host_past(host: str, begin_s: int, end_s: int, *, cpus: int = 8, interval_s:
         sums.received, sums.sent = int(day * 4e6 * chance.random()), int(day * 9e6 * chance.random())
         cpu = CpuTimes(-1, *(int(seconds * _NS) for seconds in times))
         memory = MemoryUse(-1, 64 * _GIB_KIB, int((60 - 30 * day) * _GIB_KIB), _GIB_KIB // 4, 3 * _GIB_KIB)
-        yield from coarse.with_copy(host, at * 1000, node_lines(host, at * 1000, cpu, memory))
-        yield from coarse.with_copy(f"sums of {host}", at * 1000, sum_lines(host, at * 1000, sums))
+        yield coarse.with_copy(host, at * 1000, node_lines(host, at * 1000, cpu, memory))
+        yield coarse.with_copy(f"sums of {host}", at * 1000, sum_lines(host, at * 1000, sums))
 
 
 def _cpu(used: dict[str, float], lost: list[float], vcpus: int) -> dict[str, int]:

@@ -115,12 +115,13 @@ class Redis(Server):
 class VictoriaMetrics(Server):
     """A private history store."""
 
-    def __init__(self, port: int, retention: str = "1") -> None:
-        """`retention` is in months, or such as `2y`."""
+    def __init__(self, port: int, retention: str = "1", *, memory_percent: int = 2) -> None:
+        """`retention` is in months, or such as `2y`. With less memory than its series need it gets very slow."""
         super().__init__("victoria-metrics")
         self.port = port
         self.url = f"http://127.0.0.1:{port}"
         self._retention = retention
+        self._memory_percent = memory_percent
         self.begin()
 
     def begin(self) -> None:
@@ -129,7 +130,7 @@ class VictoriaMetrics(Server):
             f"-httpListenAddr=127.0.0.1:{self.port}",
             f"-storageDataPath={self.directory / 'data'}",
             f"-retentionPeriod={self._retention}",
-            "-memory.allowedPercent=2",
+            f"-memory.allowedPercent={self._memory_percent}",
             "-search.latencyOffset=0s",
         )
         self._wait()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from hosts.collector.actor import Actor
+from hosts.collector.crowd import Crowd
 from hosts.collector.duties import Duty
 from hosts.collector.inventory import AgentState, SeenAgent
 from hosts.collector.lane import Lane
@@ -47,12 +48,14 @@ class Agents:
         self,
         lane: Lane,
         actor: Actor,
+        crowd: Crowd,
         *,
         handle: Callable[[str], Guest | None],
         report: Callable[[str, SeenAgent], None],
     ) -> None:
         self._lane = lane
         self._actor = actor
+        self._crowd = crowd
         self._handle = handle
         self._report = report
         self._records: dict[str, _Record] = {}
@@ -91,7 +94,7 @@ class Agents:
             self._first_due = None
 
     async def _ask_for(self, uuid: str, record: _Record) -> None:
-        record.due = time.monotonic() + INTERVAL_S * random.uniform(0.8, 1.2)  # noqa: S311
+        record.due = time.monotonic() + INTERVAL_S * self._crowd.stretch() * random.uniform(0.8, 1.2)  # noqa: S311
         handle = self._handle(uuid)
         if handle is None:
             return

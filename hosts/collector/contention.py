@@ -11,9 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vmdash.live.messages import Blame
-from vmdash.virt.contention import Loss, Ran, losses
+from vmdash.virt.contention import Loss, Ran, losses, own_work
 from vmdash.virt.node import CpuTimes
-from vmdash.virt.rates import CpuRates
+from vmdash.virt.rates import CpuRates, CpuUse
 
 LEAST_STEAL = 0.01
 """Below this fraction of a guest's time nobody is asked."""
@@ -51,14 +51,15 @@ class Contention:
         self._places: dict[str, Places] = {}
         self._before: dict[str, Places] = {}
         self._memory: dict[str, _Memory] = defaultdict(_Memory)
+        self._own: dict[int, float] = {}
         self.taken: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         """CPU seconds since the connection was opened: by guest that lost them, and by who took them."""
 
-    def asks_for(self, rates: Mapping[str, CpuRates]) -> list[str]:
+    def asks_for(self, use: Mapping[str, CpuUse | CpuRates]) -> list[str]:
         """The guests whose places are wanted for this round; none while nobody loses anything."""
-        if not any((one.steal_mean or 0) >= LEAST_STEAL for one in rates.values()):
+        if not any((one.steal_mean or 0) >= LEAST_STEAL for one in use.values()):
             return []
-        return [uuid for uuid, one in rates.items() if one.cores_used + (one.steal_cores or 0) >= LEAST_USE_CPUS]
+        return [uuid for uuid, one in use.items() if one.cores_used + (one.steal_cores or 0) >= LEAST_USE_CPUS]
 
     @property
     def remembers(self) -> bool:
@@ -73,8 +74,11 @@ class Contention:
         return {ran.cpu for ran in self._ran(rates) if ran.cpu is not None and ran.waited > 0}
 
     def divide(self, rates: Mapping[str, CpuRates], busy: Mapping[int, float], elapsed_s: float) -> None:
-        """One round: what each guest lost in `elapsed_s`, and to whom. `busy` by physical CPU, 0 to 1."""
-        found = losses(self._ran(rates), busy)
+        """One round: what each guest lost in `elapsed_s`, and to whom. `busy` by physical CPU, 0 to 1, where that was
+        read: what the host did besides is then taken to be the same until it is read again."""
+        ran = [*self._ran(rates)]
+        self._own |= own_work(ran, busy)
+        found = losses(ran, self._own)
         self._before, self._places = self._places, {}
         for uuid, one in rates.items():
             loss = found.get(uuid)

@@ -2,6 +2,8 @@
 
 States, figures and events come at the same pace whatever the number. What is read again only in case an event was
 missed, or to be drawn on a page, takes one or several calls for each guest: with many guests it comes less often.
+Definitions and snapshots, which take the most and hardly ever change without an event, are then left out of some of
+the sweeps besides.
 """
 
 from __future__ import annotations

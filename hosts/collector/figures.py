@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
+from functools import partial
 
 from django.conf import settings
 
@@ -43,6 +44,7 @@ class Figures:
         self._slow = Rhythm(f"{host.name}: all figures", host.slow_interval_s or settings.SLOW_INTERVAL_S)
         self._waiting: deque[str] = deque()
         self._places = Rhythm(f"{host.name}: places of vCPUs", settings.PLACES_INTERVAL_S, crowd.stretch)
+        self._own_work = Rhythm(f"{host.name}: its own work", settings.PLACES_INTERVAL_S, crowd.stretch)
         self._unplaced: deque[str] = deque()
         self._contended: deque[str] | None = None
         """Guests whose vCPUs are to be found; empty: all are. None while nobody loses anything."""
@@ -60,7 +62,9 @@ class Figures:
         )
 
     async def _tick(self) -> None:
-        names = {uuid: guest.name for uuid, guest in self._watch.active().items()}
+        names = {}
+        if self._sampler.needs_names:
+            names = {uuid: guest.name for uuid, guest in self._watch.active().items()}
         with self._fast.round():
             done = await self._lane.run(self._sampler.fast, self._fast.interval_s, len(self._watch.known), names)
         self._publisher.tick(self._host_id, done.tick, done.pulse)
@@ -78,7 +82,9 @@ class Figures:
             await self._lane.run(self._sampler.place, self._watch.active_among(uuids))
             self._contended = contended
         else:
-            await self._lane.run(self._sampler.attribute)
+            measure = self._own_work.due <= time.monotonic()
+            if await self._lane.run(partial(self._sampler.attribute, measure=measure)):
+                self._own_work.done(0)
 
     async def _places_step(self) -> None:
         if not self._unplaced:  # a new round
@@ -94,22 +100,22 @@ class Figures:
     async def _slow_step(self) -> None:
         began = time.monotonic()
         try:
-            if self._waiting:
-                await self._read_some()
-            else:  # a new round
+            begins = not self._waiting
+            if begins:
                 self._took_s = 0
-                self._waiting.extend(self._watch.active())
-                await self._lane.run(self._sampler.node)
+                self._waiting.extend(self._watch.known)  # those that are not active are left out later
+            await self._read_some(node=begins)
         finally:
             self._took_s += time.monotonic() - began
             if not self._waiting:
                 self._slow.done(self._took_s)
 
-    async def _read_some(self) -> None:
+    async def _read_some(self, *, node: bool) -> None:
         per_step = max(1, math.floor(_STEP_S / self._each_s))
         uuids = [self._waiting.popleft() for _ in range(min(per_step, len(self._waiting)))]
-        if guests := self._watch.active_among(uuids):
+        guests = self._watch.active_among(uuids)
+        if guests or node:
             asked = time.monotonic()
-            await self._lane.run(self._sampler.slow, guests)
-            each_s = (time.monotonic() - asked) / len(guests)
+            await self._lane.run(partial(self._sampler.slow, guests, node=node))
+            each_s = (time.monotonic() - asked) / (len(guests) + node)
             self._each_s = min(each_s, _SLOWER_AT_MOST * self._each_s)

@@ -99,6 +99,8 @@ class GuestWatch:
         self._overtaken: set[str] = set()
         """those of which we have heard since it began: they are known better than it does."""
         self._swept = False
+        self._sweeps = 0
+        """How many ended."""
         self._sweep_took_s = 0.0
         self.known: dict[str, KnownGuest] = {}
 
@@ -134,7 +136,7 @@ class GuestWatch:
             known = self.known.get(uuid)
             if known is None:
                 self._full[uuid] = True
-            elif known.status != status:
+            elif known.status is not status and known.status != status:
                 self._states.setdefault(uuid, False)
         for uuid, known in self.known.items():
             if known.status.state.is_active and uuid not in statuses:
@@ -263,9 +265,16 @@ class GuestWatch:
         for uuid in self.known.keys() - self._present:
             self._forget(uuid)
         self._swept = True
+        self._sweeps += 1
         self._crowd.note(self._host_id, len(self.known))
         self._submit(HostSwept(frozenset(self._present), timezone.now()))
-        self._definitions.extend(self._present.difference(self._definitions))
+        # Hardly a definition changes without an event. In a crowd, not every sweep reads all of them.
+        everything = self._sweeps % math.ceil(self._crowd.stretch()) == 0
+        self._definitions.extend(
+            uuid
+            for uuid in self._present.difference(self._definitions)
+            if everything or uuid not in self.known or not self.known[uuid].definition
+        )
 
     def _facts_of_all(self) -> Iterator[Swept]:
         """In the lane."""

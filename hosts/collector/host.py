@@ -43,7 +43,7 @@ class HostCollector:
         self._host = host
         self._services = services
         self._session: Session | None = None
-        self._survey = Survey(host, lease, services.storage_writer, services.history)
+        self._survey = Survey(host, lease, services.storage_writer, services.history, services.crowd)
         self._failures = 0
         self._clean_up: Callable[[], None] = _nothing
         self._refused = False

@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, TypeVar
 
 from vmdash.virt.errors import HostHung
@@ -42,20 +43,35 @@ class Lane:
         self._loop = asyncio.get_running_loop()
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._busy = False
+        self._waited_for: dict[asyncio.Future[Any], float] = {}
+        """With the time when each is given up, in its order."""
+        self._watch: asyncio.TimerHandle | None = None
+        """Looks at them now and then: a timer for each call would cost as much as handing it over."""
         self._thread = threading.Thread(target=self._work, name=f"lane-{name}", daemon=True)
         self._thread.start()
 
     async def run(self, call: Callable[..., T], *arguments: Any) -> T:
         """The result of `call(*arguments)`. Raises what it raises, and HostHung when that takes too long."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._calls.put((lambda: call(*arguments), future))
+        self._calls.put((partial(call, *arguments), future))
+        due = self._waited_for[future] = self._loop.time() + self._deadline_s
+        if self._watch is None:
+            self._watch = self._loop.call_at(due, self._look)
         try:
-            async with asyncio.timeout(self._deadline_s):
-                return await future
-        except TimeoutError:
-            raise HostHung.because(
-                "use libvirt", self._name, reason=f"a call got no answer within {self._deadline_s:g} s"
-            ) from None
+            return await future
+        finally:
+            del self._waited_for[future]
+
+    def _look(self) -> None:
+        """Give up what took too long, and look again when that may be so of the next."""
+        self._watch = None
+        reason = f"a call got no answer within {self._deadline_s:g} s"
+        for future, due in self._waited_for.items():
+            if due > self._loop.time():
+                self._watch = self._loop.call_at(due, self._look)
+                return
+            if not future.done():
+                future.set_exception(HostHung.because("use libvirt", self._name, reason=reason))
 
     async def some(self, reading: Iterator[T]) -> tuple[list[T], bool]:
         """What `reading` gives within about `STEP_S`, and whether that was all. So long work is done in short steps."""
@@ -69,6 +85,8 @@ class Lane:
     async def finish(self, clean_up: Callable[[], object], *, patience_s: float | None = None) -> None:
         """End the thread after `clean_up`; when that takes longer than the deadline (or `patience_s`), leave it behind
         as stuck."""
+        if self._watch:
+            self._watch.cancel()
         future: asyncio.Future[object] = self._loop.create_future()
         self._calls.put((clean_up, future))
         self._calls.put(None)

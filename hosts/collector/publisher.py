@@ -13,12 +13,14 @@ import redis.asyncio
 
 from vmdash.live import groups
 from vmdash.live.messages import Message
-from vmdash.live.publish import publish
+from vmdash.live.publish import add_to, publish
 from vmdash.live.redis import refresh_key, screen_key, tick_key
 
 log = logging.getLogger(__name__)
 
 RETRY_S = 1
+GATHER_S = 0.03
+"""Figures wait for so long for those of other hosts, to go with them."""
 KEEP_TICK_S = 7 * 24 * 3600
 """The last figures of a host stay readable, with their age, for a week."""
 KEEP_REQUEST_S = 60
@@ -66,6 +68,8 @@ class Publisher:
                     log.info("Redis answers again.")
                 away = False
                 await self._wake.wait()
+                if not self._urgent:
+                    await asyncio.sleep(GATHER_S)
                 self._wake.clear()
             except (redis.RedisError, OSError) as error:
                 if not away:
@@ -76,19 +80,30 @@ class Publisher:
     async def flush(self) -> None:
         """Send all there is. Raises RedisError."""
         while self._urgent or self._ticks:
-            if self._urgent:
+            while self._urgent:
                 sending = self._urgent.popleft()
                 try:
                     await sending()
                 except BaseException:
                     self._urgent.appendleft(sending)
                     raise
-            else:
-                host_id = next(iter(self._ticks))
-                tick, pulse = self._ticks.pop(host_id)
-                await self._client.set(tick_key(host_id), tick, ex=KEEP_TICK_S)
-                await publish([groups.host(host_id)], tick, calm=True)
-                await publish([groups.PULSES], pulse, calm=True)
+            await self._send_ticks()
+
+    async def _send_ticks(self) -> None:
+        """All that wait, in one go."""
+        ticks, self._ticks = self._ticks, {}
+        if not ticks:
+            return
+        try:
+            async with self._client.pipeline(transaction=False) as pipe:
+                for host_id, (tick, pulse) in ticks.items():
+                    pipe.set(tick_key(host_id), tick, ex=KEEP_TICK_S)
+                    add_to(pipe, groups.host(host_id), tick)
+                    add_to(pipe, groups.PULSES, pulse)
+                await pipe.execute()
+        except BaseException:
+            self._ticks = ticks | self._ticks
+            raise
 
     async def _push_request(self, key: str, uuid: str) -> None:
         async with self._client.pipeline() as pipe:

@@ -20,15 +20,15 @@ from vmdash.live.publish import encode
 from vmdash.metrics.sums import HostSums
 from vmdash.virt import rates, stats
 from vmdash.virt.connection import HostConnection
+from vmdash.virt.counters import Totals
 from vmdash.virt.errors import CallUnsupported, GuestNotFound, InvalidState
 from vmdash.virt.guest import Guest
 from vmdash.virt.node import CpuTimes, MemoryUse
-from vmdash.virt.rates import CpuRates
+from vmdash.virt.rates import CpuRates, CpuUse
 from vmdash.virt.states import GuestStatus
-from vmdash.virt.stats import BalloonStats, GuestStats
+from vmdash.virt.stats import GuestStats
 
 T = TypeVar("T")
-N = TypeVar("N", int, float)
 
 _TRAFFIC: tuple[Literal["rd", "wr", "rx", "tx"], ...] = ("rd", "wr", "rx", "tx")
 _WORST = 5
@@ -40,15 +40,16 @@ _RECORD_PLACES_S = 20
 class History(Protocol):
     """Takes raw counters for the history store; must not block."""
 
-    def guest(self, host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> None: ...
+    def guests(self, host: str, at_ms: int, read: Sequence[tuple[GuestStats, GuestStats]]) -> None:
+        """Of each: its states and CPU, and the rest."""
 
     def node(self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> None: ...
 
-    def sums(self, host: str, at_ms: int, sums: HostSums, cells: Sequence[MemoryUse]) -> None:
-        """Over the guests of a host; and the memory of its NUMA cells."""
+    def sums(self, host: str, at_ms: int, sums: HostSums) -> None:
+        """Over the guests of a host."""
 
-    def cells(self, host: str, at_ms: int, times: Sequence[CpuTimes]) -> None:
-        """CPU time of each NUMA cell of a host that has several."""
+    def cells(self, host: str, at_ms: int, times: Sequence[CpuTimes], memory: Sequence[MemoryUse]) -> None:
+        """Each NUMA cell of a host that has several."""
 
     def placed(self, host: str, at_ms: int, guest: GuestStats, cells: Mapping[int, int]) -> None:
         """How many vCPUs of a guest were seen in each NUMA cell of its host."""
@@ -67,31 +68,36 @@ class Round:
     pulse: str
 
 
-class _Counters(NamedTuple):
-    """What rates are made of in the slow tier, over all disks and cards; or these rates. Nothing else of that tier is
-    kept, since there is much in it."""
+class _Totals(NamedTuple):
+    """What is read of the slow tier, over all disks and cards; the first twelve are counters, then comes memory in KiB.
+    Nothing else of that tier is kept, since there is much in it."""
 
-    rd: float | None
-    wr: float | None
-    rd_reqs: float | None
-    wr_reqs: float | None
-    rd_ns: float | None
-    wr_ns: float | None
-    rx: float | None
-    tx: float | None
-    rx_drop: float | None
-    tx_drop: float | None
-    swap_in: float | None
-    swap_out: float | None
-
-    @classmethod
-    def of(cls, told: GuestStats) -> _Counters:
-        disks = told.totals("block", ("rd.bytes", "wr.bytes", "rd.reqs", "wr.reqs", "rd.times", "wr.times"))
-        cards = told.totals("net", ("rx.bytes", "tx.bytes", "rx.drop", "tx.drop"))
-        return cls._make((*disks, *cards, told.raw.get("balloon.swap_in"), told.raw.get("balloon.swap_out")))
+    rd: int | None = None
+    wr: int | None = None
+    rd_reqs: int | None = None
+    wr_reqs: int | None = None
+    rd_ns: int | None = None
+    wr_ns: int | None = None
+    rx: int | None = None
+    tx: int | None = None
+    rx_drop: int | None = None
+    tx_drop: int | None = None
+    swap_in: int | None = None
+    swap_out: int | None = None
+    rss: int | None = None
+    available: int | None = None
+    unused: int | None = None
+    usable: int | None = None
 
 
-_NO_COUNTERS = _Counters._make([None] * 12)
+_UNKNOWN = _Totals()
+_COUNTERS = 12
+_read_totals = Totals(
+    *("block.*.rd.bytes", "block.*.wr.bytes", "block.*.rd.reqs", "block.*.wr.reqs"),
+    *("block.*.rd.times", "block.*.wr.times", "net.*.rx.bytes", "net.*.tx.bytes", "net.*.rx.drop", "net.*.tx.drop"),
+    *("balloon.swap_in", "balloon.swap_out"),
+    *("balloon.rss", "balloon.available", "balloon.unused", "balloon.usable"),
+)
 
 
 @dataclass(slots=True)
@@ -102,9 +108,11 @@ class _Figures:
     sample: GuestSample
     fast: GuestStats | None = None
     fast_at: float = 0
-    slow: _Counters = field(default_factory=lambda: _NO_COUNTERS)
+    before: GuestStats | None = None
+    """What `fast` was the round before."""
+    slow: _Totals = _UNKNOWN
     slow_at: float = 0
-    rates: CpuRates | None = None
+    use: CpuUse | None = None
     places: dict[str, int | None] | None = None
     placed_at: float = 0
     """When that was recorded last (monotonic)."""
@@ -112,7 +120,7 @@ class _Figures:
 
     @property
     def steal_cores(self) -> float | None:
-        return self.rates.steal_cores if self.rates else None
+        return self.use.steal_cores if self.use else None
 
 
 @dataclass(slots=True)
@@ -146,6 +154,11 @@ class Sampler:
         """What the driver turned out not to tell."""
         return set(self._node.unsupported)
 
+    @property
+    def needs_names(self) -> bool:
+        """Whether `fast` may need the names of guests."""
+        return not self._guests or "guest statistics" in self._node.unsupported
+
     def fast(self, interval_s: float, guest_count: int, active: Mapping[str, str]) -> Round:
         """Read states and CPU of all guests. `active` (names by UUID) stands in where the driver has no statistics."""
         read = self._try("guest statistics", lambda: stats.fast(self._connection))
@@ -166,26 +179,29 @@ class Sampler:
         statuses = None if read is None else {one.uuid: one.status for one in read}
         return Round(statuses, *self._encode(at_ms, round(interval_s * 1000), guest_count))
 
-    def slow(self, guests: Sequence[Guest]) -> None:
-        """Read memory, disks and interfaces of these guests, and hand their counters to the history."""
+    def slow(self, guests: Sequence[Guest], *, node: bool = False) -> None:
+        """Read memory, disks and interfaces of these guests, and hand their counters to the history; first those of
+        the host, when a round begins."""
+        if node:
+            self.node()
         read = self._try("guest statistics", lambda: stats.slow(self._connection, guests))
         now, at_ms = time.monotonic(), int(time.time() * 1000)
+        told = []
         for one in read or ():
             known = self._guests.get(one.uuid)
             if known is None or known.fast is None:
                 continue  # it has come since the last round of the fast tier
             _update_rest(known, one, now, at_ms)
-            self._history.guest(self._connection.name, at_ms, known.fast, one)
+            told.append((known.fast, one))
+        self._history.guests(self._connection.name, at_ms, told)
 
     def node(self) -> None:
         """Read the host's memory; its part of the slow tier."""
-        memory = self._try("memory statistics", self._connection.node.memory_stats)
-        self._node.memory = memory.total if memory else None
+        self._node.memory = self._try("memory statistics", self._connection.node.memory_use)
         self._node.memory_at_ms = int(time.time() * 1000)
         self._history.node(self._connection.name, self._node.memory_at_ms, self._node.cpu, self._node.memory)
         self._add_traffic()
-        cells = memory.cells if memory else ()
-        self._history.sums(self._connection.name, self._node.memory_at_ms, self._sums, cells)
+        self._history.sums(self._connection.name, self._node.memory_at_ms, self._sums)
 
     def _add_steal(self) -> None:
         known = [guest for guest in self._guests.values() if guest.steal_cores is not None]
@@ -199,7 +215,7 @@ class Sampler:
         samples = [guest.sample for guest in self._guests.values()]
         self._sums.guests, self._sums.vcpus = len(samples), sum(guest.vcpus for guest in self._guests.values())
         self._sums.read, self._sums.written, self._sums.received, self._sums.sent = (
-            _sum_of([sample[key] for sample in samples]) for key in _TRAFFIC
+            _total([sample[key] for sample in samples]) for key in _TRAFFIC
         )
 
     # Who takes what the guests lose
@@ -207,7 +223,7 @@ class Sampler:
     def contended(self) -> list[str] | None:
         """The guests whose vCPUs `place` shall find in this round, before `attribute`; None when there is nothing to
         attribute."""
-        wanted = self._contention.asks_for(self._rates())
+        wanted = self._contention.asks_for({uuid: one.use for uuid, one in self._guests.items() if one.use})
         return wanted if wanted or self._contention.remembers else None
 
     def place(self, guests: Sequence[Guest]) -> None:
@@ -239,8 +255,8 @@ class Sampler:
         memory = self._try("memory statistics", node.memory_stats)
         before, times = self._node.cell_times, {cell.number: cell for cell in cpu.cells} if cpu else {}
         self._node.cell_times = times
-        if times:
-            self._history.cells(self._connection.name, int(time.time() * 1000), list(times.values()))
+        at_ms = int(time.time() * 1000)
+        self._history.cells(self._connection.name, at_ms, list(times.values()), memory.cells if memory else ())
         self._node.cells = [
             {
                 "cell": cell.number,
@@ -254,20 +270,27 @@ class Sampler:
         ]
         return True
 
-    def attribute(self) -> None:
-        """Divide what was lost in the last round of the fast tier among those who took it."""
-        rates = self._rates()
-        wanted = self._contention.waiting_cpus(rates)
+    def attribute(self, *, measure: bool = True) -> bool:
+        """Divide what was lost in the last round of the fast tier among those who took it. `measure`: begin to find
+        out what the host itself does on those CPUs, which takes a call for each, in this round and in the next.
+        Returns whether that is known now."""
+        rates, before = self._rates(), self._cpu_times
+        wanted = self._contention.waiting_cpus(rates) if measure or before else set()
         now = self._try("CPU statistics", lambda: self._connection.node.times_of(wanted)) or {} if wanted else {}
-        self._contention.divide(rates, busy_fractions(self._cpu_times, now), self._elapsed_s)
-        self._cpu_times = now
+        self._contention.divide(rates, busy_fractions(before, now), self._elapsed_s)
+        self._cpu_times = {} if before else now
         at_ms = int(time.time() * 1000)
         for uuid, seconds in self._contention.taken.items():
             if (known := self._guests.get(uuid)) and known.fast:
                 self._history.taken(self._connection.name, at_ms, known.fast, seconds)
+        return bool(before)
 
     def _rates(self) -> dict[str, CpuRates]:
-        return {uuid: figures.rates for uuid, figures in self._guests.items() if figures.rates}
+        return {
+            uuid: found
+            for uuid, one in self._guests.items()
+            if one.before and one.fast and (found := rates.cpu(one.before, one.fast, self._elapsed_s))
+        }
 
     def _read_node_cpu(self) -> None:
         read = self._try("CPU statistics", self._connection.node.cpu_stats)
@@ -349,31 +372,33 @@ def _unknown() -> GuestSample:
 
 def _update_cpu(guest: _Figures, after: GuestStats, now: float) -> None:
     before, elapsed_s = guest.fast, now - guest.fast_at
-    guest.fast, guest.fast_at, guest.vcpus, guest.name = after, now, after.vcpu_count, after.name
-    cpu: CpuRates | None = rates.cpu(before, after, elapsed_s) if before else None
+    guest.before, guest.fast, guest.fast_at = before, after, now
+    guest.vcpus, guest.name = after.vcpu_count, after.name
+    use = guest.use = rates.cpu_use(before, after, elapsed_s) if before else None
     sample = guest.sample
-    guest.rates = cpu
-    if cpu is None:
+    if use is None:
         sample["cpu"] = sample["steal"] = sample["steal_max"] = None
         return
-    sample["cpu"] = _percent(cpu.cores_used / guest.vcpus) if guest.vcpus else None
-    sample["steal"] = _percent(cpu.steal_mean)
-    sample["steal_max"] = _percent(cpu.steal_worst)
+    sample["cpu"] = _percent(use.cores_used / guest.vcpus) if guest.vcpus else None
+    sample["steal"] = _percent(use.steal_mean)
+    sample["steal_max"] = _percent(use.steal_worst)
 
 
 def _update_rest(guest: _Figures, after: GuestStats, now: float, at_ms: int) -> None:
-    counters, balloon = _Counters.of(after), after.balloon
-    rate = _Counters._make(map(rates.rate, guest.slow, counters, repeat(now - guest.slow_at)))
-    guest.slow, guest.slow_at = counters, now
-    requests, busy_ns = _sum_of((rate.rd_reqs, rate.wr_reqs)), _sum_of((rate.rd_ns, rate.wr_ns))
-    swap, drops = _sum_of((rate.swap_in, rate.swap_out)), _sum_of((rate.rx_drop, rate.tx_drop))
+    totals = _Totals._make(after.raw.read(_read_totals))
+    rd, wr, rd_reqs, wr_reqs, rd_ns, wr_ns, rx, tx, rx_drop, tx_drop, swap_in, swap_out = map(
+        rates.rate, guest.slow[:_COUNTERS], totals, repeat(now - guest.slow_at)
+    )
+    guest.slow, guest.slow_at = totals, now
+    requests, busy_ns = _sum_of(rd_reqs, wr_reqs), _sum_of(rd_ns, wr_ns)
+    swap, drops = _sum_of(swap_in, swap_out), _sum_of(rx_drop, tx_drop)
     guest.sample |= {
-        "mem": _used_kib(balloon) if balloon else None,
-        "rss": balloon.rss_kib if balloon else None,
-        "rd": _rounded(rate.rd),
-        "wr": _rounded(rate.wr),
-        "rx": _rounded(rate.rx),
-        "tx": _rounded(rate.tx),
+        "mem": _used_kib(totals),
+        "rss": totals.rss,
+        "rd": _rounded(rd),
+        "wr": _rounded(wr),
+        "rx": _rounded(rx),
+        "tx": _rounded(tx),
         "swap": None if swap is None else round(swap * 1024),
         "ops": None if requests is None else round(requests, 1),
         "lat": round(busy_ns / requests / 1e6, 1) if requests and busy_ns is not None else None,
@@ -382,7 +407,12 @@ def _update_rest(guest: _Figures, after: GuestStats, now: float, at_ms: int) -> 
     }
 
 
-def _sum_of(values: Iterable[N | None]) -> N | None:
+def _sum_of(one: float | None, other: float | None) -> float | None:
+    """None when neither is known."""
+    return other if one is None else one if other is None else one + other
+
+
+def _total(values: Iterable[int | None]) -> int | None:
     """None when none is known."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
@@ -396,12 +426,12 @@ def _percent(share: float | None) -> float | None:
     return None if share is None else round(share * 100, 1)
 
 
-def _used_kib(balloon: BalloonStats) -> int | None:
+def _used_kib(memory: _Totals) -> int | None:
     """What the guest itself uses, without what it could free at once; unknown without a balloon driver in the guest."""
-    if balloon.available_kib is None:
+    if memory.available is None:
         return None
-    free_kib = balloon.unused_kib if balloon.usable_kib is None else balloon.usable_kib
-    return None if free_kib is None else balloon.available_kib - free_kib
+    free_kib = memory.unused if memory.usable is None else memory.usable
+    return None if free_kib is None else memory.available - free_kib
 
 
 def _available_kib(memory: MemoryUse) -> int:

@@ -79,6 +79,7 @@ class Session:
         self._connection = connection
         self._lane = lane
         self._submit = partial(services.writer.submit, lease)
+        self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._turns: dict[Kind, Turn] = {}
         """Those we asked for and have not had yet."""
@@ -86,7 +87,7 @@ class Session:
         self.answered_at = timezone.now()
         self._subscription: events.Subscription | None = None
         self._actor = Actor(host, lane)
-        self._agents = Agents(lane, self._actor, handle=self._running, report=self._report_agent)
+        self._agents = Agents(lane, self._actor, services.crowd, handle=self._running, report=self._report_agent)
         self._watch = GuestWatch(
             host, connection, lane, self._submit, self._agents, services.crowd, services.writer.is_behind
         )
@@ -94,7 +95,7 @@ class Session:
         figures = Figures(host, lane, self._sampler, self._watch, services.publisher, services.crowd)
         show = partial(services.publisher.screen, host.pk)
         self._screens = Screens(lane, self._actor, show, lambda: self._watch.active().keys())
-        self._host_rhythm = Rhythm(f"{host.name}: host", settings.SWEEP_INTERVAL_S)
+        self._host_rhythm = Rhythm(f"{host.name}: host", settings.SWEEP_INTERVAL_S, services.crowd.stretch)
         self._host_reading: Iterator[dict[str, Any]] | None = None
         self._host_pieces: list[dict[str, Any]] = []
         self._host_columns: dict[str, Any] = {}
@@ -195,11 +196,12 @@ class Session:
         self.answered_at = timezone.now()
 
     async def _wait(self, until: float) -> None:
+        timer = self._loop.call_at(until, self._wake.set) if until < math.inf else None  # its time is monotonic, too
         try:
-            async with asyncio.timeout(until - time.monotonic() if until < math.inf else None):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
+            await self._wake.wait()
+        finally:
+            if timer:
+                timer.cancel()
 
     async def _read_host(self) -> None:
         if self._host_reading is None:

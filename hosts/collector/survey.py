@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.utils import timezone
 
+from hosts.collector.crowd import Crowd
 from hosts.collector.facts import pool_columns
 from hosts.collector.inventory import PoolSeen, PoolsSwept, StorageSilent
 from hosts.collector.lane import Lane
@@ -57,14 +58,15 @@ class PoolHistory(Protocol):
 class Survey:
     """`run` goes on until its task is cancelled. Used on the event loop's thread."""
 
-    def __init__(self, host: Host, lease: Lease, writer: Writer, history: PoolHistory) -> None:
+    def __init__(self, host: Host, lease: Lease, writer: Writer, history: PoolHistory, crowd: Crowd) -> None:
         self._host = host
+        self._crowd = crowd
         self._history = history
         self._submit = partial(writer.submit, lease)
         self._is_behind = writer.is_behind
         self._up = asyncio.Event()
         self._wake = asyncio.Event()
-        self._rhythm = Rhythm(f"{host.name}: pools", settings.SWEEP_INTERVAL_S)
+        self._rhythm = Rhythm(f"{host.name}: pools", settings.SWEEP_INTERVAL_S, crowd.stretch)
         self._wanted: set[str] = set()
         """UUIDs of pools that were asked for; an empty one stands for all."""
         self._due: dict[str, float] = {}
@@ -178,7 +180,8 @@ class Survey:
             await asyncio.sleep(PAUSE_BEHIND_S)
         self._reading = (facts.uuid, facts.name)
         began, at = time.monotonic(), timezone.now()
-        self._due[facts.uuid] = began + settings.STORAGE_INTERVAL_S * random.uniform(0.8, 1)  # noqa: S311
+        interval_s = settings.STORAGE_INTERVAL_S * self._crowd.stretch()
+        self._due[facts.uuid] = began + interval_s * random.uniform(0.8, 1)  # noqa: S311
         volumes: list[VolumeDefinition] = []
         try:
             reading, finished, turns = _volumes(pool), False, Turns.of_this_loop(Kind.REST)

@@ -35,6 +35,10 @@ class Turns:
         self._loop = loop
         self._free = most
         self._waiting: deque[Turn] = deque()
+        self._begun: dict[Turn, float] = {}
+        """Those that are had, with the time when each becomes a long one, in its order."""
+        self._watch: asyncio.TimerHandle | None = None
+        """Set while anybody waits."""
 
     @classmethod
     def of_this_loop(cls, kind: Kind) -> Turns:
@@ -47,10 +51,10 @@ class Turns:
         """A turn, which is to be ended, had or not. When it does not come at once, `tell` is called when it does."""
         turn = Turn(self, tell)
         if self._free:
-            self._free -= 1
-            turn.begin(self._loop)
+            self._begin(turn)
         else:
             self._waiting.append(turn)
+            self._end_long_ones()
         return turn
 
     async def wait(self) -> Turn:
@@ -65,39 +69,50 @@ class Turns:
             raise
         return turn
 
-    def give_back(self) -> None:
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.has_ended:
-                turn.begin(self._loop)
-                turn.tell()
-                return
+    def give_back(self, turn: Turn) -> None:
+        del self._begun[turn]
         self._free += 1
+        while self._free and self._waiting:
+            following = self._waiting.popleft()
+            if not following.has_ended:
+                self._begin(following)
+                following.tell()
+
+    def _begin(self, turn: Turn) -> None:
+        self._free -= 1
+        self._begun[turn] = self._loop.time() + LONG_S
+        turn.has_come = True
+
+    def _end_long_ones(self) -> None:
+        """While anybody waits."""
+        if self._watch:
+            self._watch.cancel()
+            self._watch = None
+        while self._waiting and self._begun:
+            turn, long_at = next(iter(self._begun.items()))
+            if long_at > self._loop.time():
+                self._watch = self._loop.call_at(long_at, self._end_long_ones)
+                return
+            turn.end()
 
 
 class Turn:
     """`with turn:` ends it."""
 
-    __slots__ = ("_timer", "_turns", "has_come", "has_ended", "tell")
+    __slots__ = ("_turns", "has_come", "has_ended", "tell")
 
     def __init__(self, turns: Turns, tell: Callable[[], object]) -> None:
         self._turns = turns
-        self._timer: asyncio.TimerHandle | None = None
         self.tell = tell
         self.has_come = False
         self.has_ended = False
-
-    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.has_come = True
-        self._timer = loop.call_later(LONG_S, self.end)
 
     def end(self) -> None:
         if self.has_ended:
             return
         self.has_ended = True
-        if self._timer:
-            self._timer.cancel()
-            self._turns.give_back()
+        if self.has_come:
+            self._turns.give_back(self)
 
     def __enter__(self) -> None:
         return None

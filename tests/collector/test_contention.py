@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hosts.collector.contention import Contention, busy_fractions
+from vmdash.virt.contention import HOST
 from vmdash.virt.node import CpuTimes
 from vmdash.virt.rates import CpuRates, VcpuRates
 
@@ -70,3 +71,19 @@ def test_how_busy_cpus_were() -> None:
     before = {0: CpuTimes(0, 10 * S, 0, 10 * S, 0), 1: CpuTimes(1, 9 * S, 0, 0, 0)}
     after = {0: CpuTimes(0, 11 * S, 1 * S, 12 * S, 0), 1: CpuTimes(1, 1 * S, 0, 0, 0), 2: CpuTimes(2, S, 0, 0, 0)}
     assert busy_fractions(before, after) == {0: 0.5}
+
+
+def test_the_host_s_own_work_is_taken_to_be_the_same_until_it_is_read_again() -> None:
+    contention, guests = Contention(), {"web": rates(0.4, 0.5), "ci": rates(0.3, 0)}
+
+    def taken_by_the_host(busy: dict[int, float]) -> float:
+        before = contention.taken["web"][HOST]
+        for uuid in guests:
+            contention.place(uuid, {0: 0})
+        contention.divide(guests, busy, 2.0)
+        return contention.taken["web"][HOST] - before
+
+    assert taken_by_the_host({}) == 0
+    assert taken_by_the_host({0: 1.0}) == pytest.approx(0.5), "it worked 0.3 for itself, as much as ci"
+    assert taken_by_the_host({}) == pytest.approx(0.5)
+    assert taken_by_the_host({0: 0.7}) == 0

@@ -14,16 +14,17 @@ from hosts.collector.sampling import History, Round, Sampler
 from vmdash.live.messages import Tick
 from vmdash.virt import stats
 from vmdash.virt.connection import HostConnection
+from vmdash.virt.counters import Counters
 from vmdash.virt.errors import CallUnsupported
 from vmdash.virt.guest import Guest
-from vmdash.virt.node import CpuTimes, MemoryUse, NodeCpuStats, NodeMemoryStats, NumaCell
+from vmdash.virt.node import CpuTimes, MemoryUse, NodeCpuStats, NumaCell
 from vmdash.virt.stats import GuestStats
 
 S = 1_000_000_000
 
 
 def reading(
-    uuid: str, cpu_s: float = 0, delay_s: float = 0, *, vcpus: int = 2, more: Mapping[str, object] | None = None
+    uuid: str, cpu_s: float = 0, delay_s: float = 0, *, vcpus: int = 2, more: Mapping[str, int | str] | None = None
 ) -> GuestStats:
     """A reading of `domstats`: `delay_s` is the first vCPU's, the others never wait."""
     raw: dict[str, Any] = {"state.state": 1, "state.reason": 1, "cpu.time": int(cpu_s * S)}
@@ -31,7 +32,7 @@ def reading(
     for number in range(vcpus):
         raw |= {f"vcpu.{number}.state": 1, f"vcpu.{number}.time": 0, f"vcpu.{number}.delay": 0}
     raw["vcpu.0.delay"] = int(delay_s * S)
-    return GuestStats(uuid, f"name-of-{uuid}", {**raw, **(more or {})})
+    return GuestStats(uuid, f"name-of-{uuid}", Counters.of({**raw, **(more or {})}))
 
 
 class FakeHost:
@@ -45,10 +46,10 @@ class FakeHost:
         self.supported = True
         self.history: list[tuple[Any, ...]] = []
         self.sums: list[tuple[Any, ...]] = []
-        self._node = SimpleNamespace(cpu_stats=self._cpu_stats, memory_stats=self._memory_stats)
+        self._node = SimpleNamespace(cpu_stats=self._cpu_stats, memory_use=self._memory_use)
         connection = cast(HostConnection, SimpleNamespace(name="kvm1", node=self._node))
         history = SimpleNamespace(
-            guest=lambda *told: self.history.append(told),
+            guests=lambda host, at_ms, read: self.history.extend((host, at_ms, *one) for one in read),
             node=lambda *told: self.history.append(told),
             sums=lambda *told: self.sums.append(told),
         )
@@ -75,8 +76,8 @@ class FakeHost:
             NodeCpuStats, self._told(NodeCpuStats(CpuTimes(-1, int(self.busy_s * S), 0, int(self.idle_s * S), 0)))
         )
 
-    def _memory_stats(self) -> NodeMemoryStats:
-        return NodeMemoryStats(MemoryUse(-1, 1000, 100, 50, 150), ())
+    def _memory_use(self) -> MemoryUse:
+        return MemoryUse(-1, 1000, 100, 50, 150)
 
     def fast(
         self, *guests: GuestStats, after_s: float = 0, active: Mapping[str, str] | None = None
@@ -148,7 +149,13 @@ def test_the_pulse_names_the_five_worst_above_one_percent(host: FakeHost) -> Non
 
 
 def test_memory_disks_and_network_come_from_the_slow_tier_with_their_own_time(host: FakeHost) -> None:
-    more = {"block.count": 2, "block.0.name": "vda", "block.1.name": "vdb", "net.count": 1, "net.0.name": "vnet0"}
+    more: dict[str, int | str] = {
+        "block.count": 2,
+        "block.0.name": "vda",
+        "block.1.name": "vdb",
+        "net.count": 1,
+        "net.0.name": "vnet0",
+    }
     more |= {"balloon.current": 900, "balloon.available": 800, "balloon.usable": 600, "balloon.rss": 700}
     before = {"block.0.rd.bytes": 0, "block.1.rd.bytes": 0, "block.0.wr.bytes": 0}
     after = {"block.0.rd.bytes": 4000, "block.1.rd.bytes": 500, "block.0.wr.bytes": 10}
@@ -200,17 +207,16 @@ def test_steal_and_traffic_of_all_guests_are_added_up(monkeypatch: pytest.Monkey
     host.slow([reading("a", more=disk(3000)), reading("b", more=disk(1000))], after_s=0)
     host.sampler.node()
 
-    name, _, sums, cells = host.sums[-1]
+    name, _, sums = host.sums[-1]
     assert name == "kvm1"
     assert sums.steal_s == pytest.approx(1.5)
     assert sums.vcpu_s == pytest.approx(8)
     assert (sums.guests, sums.vcpus) == (2, 4)
     assert sums.read == 1500
     assert sums.sent is None
-    assert cells == ()
 
 
-def disk(read: int) -> dict[str, object]:
+def disk(read: int) -> dict[str, int | str]:
     return {"block.count": 1, "block.0.name": "vda", "block.0.rd.bytes": read}
 
 

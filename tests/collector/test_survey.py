@@ -10,6 +10,7 @@ from unittest.mock import Mock
 import pytest
 
 from hosts.collector import survey as survey_module
+from hosts.collector.crowd import Crowd
 from hosts.collector.inventory import PoolSeen, StorageSilent
 from hosts.collector.survey import Survey
 from hosts.collector.writer import Lease, Write
@@ -121,7 +122,7 @@ async def test_a_pool_that_hangs_is_said_to_and_read_when_it_answers_again(
     host = Host(pk=1, name="kvm1", driver="test", transport="tcp", address="127.0.0.1", port=libvirtd.port)
     host.path = "/default"
     eventloop.start_thread()
-    survey = Survey(host, Lease(1, 1), Notes(), Mock())  # type: ignore[arg-type]
+    survey = Survey(host, Lease(1, 1), Notes(), Mock(), Crowd())  # type: ignore[arg-type]
     survey.host_is_up(True)
     task = asyncio.create_task(survey.run())
     try:

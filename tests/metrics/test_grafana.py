@@ -15,6 +15,7 @@ import pytest
 from bench.past import guest_past, host_past, write
 from vmdash.metrics.lines import taken_lines
 from vmdash.metrics.sums import cell_lines, pool_lines
+from vmdash.virt.counters import Counters
 from vmdash.virt.node import MemoryUse
 from vmdash.virt.pool import PoolFacts, PoolState
 from vmdash.virt.stats import GuestStats
@@ -36,11 +37,11 @@ def _everything(now: int) -> Iterator[str]:
     yield from guest_past("grafana1", "00000000-0000-0000-0000-00000000000f", "web1", now - 600, now)
     yield from host_past("grafana1", now - 600, now)
     pool = PoolFacts("p-1", "default", "dir", PoolState.RUNNING, True, True, 100, 40, 60, "/images")
-    guest = GuestStats("00000000-0000-0000-0000-00000000000f", "web1", {})
+    guest = GuestStats("00000000-0000-0000-0000-00000000000f", "web1", Counters.of({}))
     for at in range(now - 600, now, 10):
-        yield from cell_lines("grafana1", at * 1000, [MemoryUse(0, 8, 2, None, None)])
-        yield from pool_lines("grafana1", at * 1000, pool)
-        yield from taken_lines("grafana1", at * 1000, guest, {"": float(at - now + 600)})
+        yield cell_lines("grafana1", at * 1000, [MemoryUse(0, 8, 2, None, None)])
+        yield pool_lines("grafana1", at * 1000, pool)
+        yield taken_lines("grafana1", at * 1000, guest, {"": float(at - now + 600)})
 
 
 @pytest.mark.parametrize(("title", "expression"), EXPRESSIONS)

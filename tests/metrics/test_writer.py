@@ -18,13 +18,14 @@ from vmdash.metrics import writer as writer_module
 from vmdash.metrics.coarse import Coarse
 from vmdash.metrics.sums import HostSums
 from vmdash.metrics.writer import HistoryWriter
+from vmdash.virt.counters import Counters
 from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.pool import PoolFacts, PoolState
 from vmdash.virt.stats import GuestStats
 
 NAME = r'web "1", a=\b'
-CPU = GuestStats("u-1", NAME, {"cpu.time": 1_500_000_000, "vcpu.current": 1, "vcpu.maximum": 0})
-REST = GuestStats("u-1", NAME, {})
+CPU = GuestStats("u-1", NAME, Counters.of({"cpu.time": 1_500_000_000, "vcpu.current": 1, "vcpu.maximum": 0}))
+REST = GuestStats("u-1", NAME, Counters.of({}))
 
 
 @asynccontextmanager
@@ -52,7 +53,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_counters_arrive_under_the_exporters_names(victoria_metrics: str, quick: None) -> None:
     writer = HistoryWriter()
     at_ms = int(time.time() * 1000)
-    writer.guest("one", at_ms, CPU, REST)
+    writer.guests("one", at_ms, [(CPU, REST)])
     writer.node("one", at_ms, CpuTimes(-1, 2_000_000_000, 0, 0, 0), MemoryUse(-1, 4, 1, None, None))
 
     async with running(writer):
@@ -75,13 +76,13 @@ async def test_counters_arrive_under_the_exporters_names(victoria_metrics: str, 
 async def test_sums_cells_pools_and_the_coarse_copy_arrive(victoria_metrics: str, quick: None) -> None:
     writer = HistoryWriter()
     at_ms = int(time.time() * 1000)
-    writer.sums("five", at_ms, HostSums(steal_s=3.5, vcpu_s=100, guests=2, read=7), [MemoryUse(1, 8, 2, None, None)])
+    writer.sums("five", at_ms, HostSums(steal_s=3.5, vcpu_s=100, guests=2, read=7))
     pool = PoolFacts("p-1", "default", "dir", PoolState.RUNNING, True, True, 100, 40, 60, "/images")
     writer.pool("five", at_ms, pool)
     writer.pool("five", at_ms, replace(pool, name="off", capacity_bytes=0))
-    writer.cells("five", at_ms, [CpuTimes(1, 3 * 10**9, 0, 5 * 10**9, 0)])
+    writer.cells("five", at_ms, [CpuTimes(1, 3 * 10**9, 0, 5 * 10**9, 0)], [MemoryUse(1, 8, 2, None, None)])
     writer.placed("five", at_ms, CPU, {0: 2, 1: 0})
-    writer.guest("five", at_ms, CPU, REST)
+    writer.guests("five", at_ms, [(CPU, REST)])
 
     async with running(writer):
         await poll_async(lambda: values('{__name__="coarse:libvirt_domain_info_virtual_cpus",host="five"}'), 20)
@@ -101,7 +102,7 @@ async def test_sums_cells_pools_and_the_coarse_copy_arrive(victoria_metrics: str
 
 def test_the_coarse_copy_is_one_reading_in_ten_minutes() -> None:
     coarse = Coarse()
-    copied = [at for at in range(0, 86_400_000, 10_000) if len(coarse.with_copy("u-1", at, ["a 1"])) == 2]
+    copied = [at for at in range(0, 86_400_000, 10_000) if "coarse:" in coarse.with_copy("u-1", at, "a 1\n")]
     assert len(copied) in (144, 145)
     assert {later - earlier for earlier, later in pairwise(copied[1:])} == {600_000}
-    assert coarse.with_copy("u-2", 0, ["a 1"]) == ["a 1", "coarse:a 1"]
+    assert coarse.with_copy("u-2", 0, "a 1\nb 2\n") == "a 1\nb 2\ncoarse:a 1\ncoarse:b 2\n"

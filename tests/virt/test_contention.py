@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vmdash.virt.contention import HOST, Ran, losses
+from vmdash.virt.contention import HOST, Ran, losses, own_work
 
 FRACTIONS = st.floats(0, 1)
 RAN = st.builds(
@@ -29,12 +29,15 @@ def test_several_take_it_by_how_long_they_ran() -> None:
 
 
 def test_who_ran_on_another_cpu_takes_nothing() -> None:
-    found = losses([Ran("web", 0.4, 0.4, 0, True), Ran("far", 1, 0, 1, True)], {0: 0.4})
+    found = losses([Ran("web", 0.4, 0.4, 0, True), Ran("far", 1, 0, 1, True)], {0: 0.0})
     assert (found["web"].lost, dict(found["web"].by), found["web"].sure) == (0.4, {}, 0)
 
 
 def test_what_the_host_did_besides_vcpus_is_its_own_work() -> None:
-    found = losses([Ran("web", 0.4, 0.5, 0, True), Ran("ci", 0.3, 0, 0, True)], {0: 1.0})
+    ran = [Ran("web", 0.4, 0.5, 0, True), Ran("ci", 0.3, 0, 0, True)]
+    own = own_work(ran, {0: 1.0, 1: 0.2})
+    assert own == {0: pytest.approx(0.3), 1: 0.2}
+    found = losses(ran, own)
     assert dict(found["web"].by) == {"ci": pytest.approx(0.25), HOST: pytest.approx(0.25)}
 
 
@@ -52,8 +55,8 @@ def test_it_is_only_as_sure_as_they_stayed_where_they_were() -> None:
 
 
 @given(st.lists(RAN, max_size=8), st.dictionaries(st.integers(0, 2), FRACTIONS))
-def test_nobody_takes_more_than_was_lost(ran: list[Ran], busy: dict[int, float]) -> None:
-    for guest, loss in losses(ran, busy).items():
+def test_nobody_takes_more_than_was_lost(ran: list[Ran], own: dict[int, float]) -> None:
+    for guest, loss in losses(ran, own).items():
         assert loss.lost == pytest.approx(sum(one.waited for one in ran if one.guest == guest))
         assert all(part >= 0 for part in loss.by.values())
         assert sum(loss.by.values()) <= loss.lost + 1e-9

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vmdash.virt import rates
+from vmdash.virt.counters import Counters
 from vmdash.virt.stats import BlockStats, GuestStats, InterfaceStats
 
 COUNTERS = st.none() | st.integers(0, 2**63)
@@ -25,7 +26,7 @@ def guest(cpu_ns: int | None, *vcpus: tuple[int, int | None]) -> GuestStats:
         told |= {f"vcpu.{number}.state": 1, f"vcpu.{number}.time": time_ns}
         if delay_ns is not None:
             told[f"vcpu.{number}.delay"] = delay_ns
-    return GuestStats("", "", told)
+    return GuestStats("", "", Counters.of(told))
 
 
 def disk(**counters: int) -> BlockStats:

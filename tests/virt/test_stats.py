@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from vmdash.virt import stats
 from vmdash.virt.connection import HostConnection
+from vmdash.virt.counters import Counters
 from vmdash.virt.states import GuestState, GuestStatus
 from vmdash.virt.stats import GuestStats, VcpuStats
 
@@ -51,7 +52,7 @@ TOLD: dict[str, Any] = {
     "block.0.capacity": 268435456,
     "block.1.name": "hdc",
 }
-GUEST = GuestStats("11111111-1111-1111-1111-111111111111", "web1", TOLD)
+GUEST = GuestStats("11111111-1111-1111-1111-111111111111", "web1", Counters.of(TOLD))
 
 
 def test_cpu_and_state_are_read() -> None:
@@ -84,7 +85,7 @@ def test_disks_and_interfaces_are_read_with_what_they_lack() -> None:
 
 @given(st.dictionaries(st.sampled_from(sorted(set(TOLD) - {"vcpu.maximum", "net.count", "block.count"})), st.none()))
 def test_a_host_that_tells_less_is_understood(absent: dict[str, None]) -> None:
-    less = GuestStats("", "", {name: value for name, value in TOLD.items() if name not in absent})
+    less = GuestStats("", "", Counters.of({name: value for name, value in TOLD.items() if name not in absent}))
     assert less.status.words
     assert len(less.blocks) == 2
     assert len(less.interfaces) == 1

@@ -19,10 +19,10 @@ class Coarse:
     def __init__(self) -> None:
         self._slots: dict[str, int] = {}
 
-    def with_copy(self, what: str, at_ms: int, lines: list[str]) -> list[str]:
+    def with_copy(self, what: str, at_ms: int, rows: str) -> str:
         """The rows, and their copy when the time has come for `what`: not for all at the same moment."""
         slot = (at_ms + zlib.crc32(what.encode()) % EVERY_MS) // EVERY_MS
-        if self._slots.get(what) == slot:
-            return lines
+        if self._slots.get(what) == slot or not rows:
+            return rows
         self._slots[what] = slot
-        return lines + [PREFIX + line for line in lines]
+        return rows + PREFIX + rows[:-1].replace("\n", f"\n{PREFIX}") + "\n"

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import compress
+from operator import itemgetter
 from typing import Any
 
+from vmdash.virt.counters import Counters, Layout
 from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.stats import GuestStats
 
@@ -22,54 +23,20 @@ WRITE_PATH = "/write?precision=ms"
 
 _AS_IS, _NS, _KIB = "%s", "%se-9", "%d"
 """How a counter is written; those in KiB are multiplied first."""
+_Table = tuple[tuple[str, str, str], ...]
+"""Counters that share their labels: libvirt's name, that of the series, the unit."""
 
-
-class _Table:
-    """Counters that share their labels: libvirt's key, the name of the series, the unit."""
-
-    def __init__(self, *counters: tuple[str, str, str]) -> None:
-        self._counters = counters
-        self._keys: dict[str, list[str]] = {}
-        self._scaled = [n for n, (_, _, unit) in enumerate(counters) if unit is _KIB]
-        self._template = ",".join(f"{name}={unit}" for _, name, unit in counters)
-        self._parts: dict[tuple[bool, ...], _Table] = {}
-
-    def row(self, head: str, told: Mapping[str, Any], prefix: str, at_ms: int) -> str:
-        """The counters that libvirt told; empty when it told none."""
-        keys = self._keys.get(prefix)
-        if keys is None:
-            keys = self._keys[prefix] = [prefix + key for key, _, _ in self._counters]
-        values: list[Any] = list(map(told.get, keys))
-        if None in values:
-            return self._part(values).row(head, told, prefix, at_ms) if any(map(_is_told, values)) else ""
-        for n in self._scaled:
-            values[n] *= 1024
-        return f"{head} {self._template % tuple(values)} {at_ms}"
-
-    def _part(self, values: Sequence[Any]) -> _Table:
-        """The same without the counters that are missing."""
-        present = tuple(map(_is_told, values))
-        part = self._parts.get(present)
-        if part is None:
-            part = self._parts[present] = _Table(*compress(self._counters, present))
-        return part
-
-
-def _is_told(value: Any) -> bool:
-    return value is not None
-
-
-_CPU = _Table(
+_CPU: _Table = (
     ("cpu.time", "info_cpu_time_seconds_total", _NS),
     ("vcpu.current", "info_virtual_cpus", _AS_IS),
 )
-_VCPU = _Table(
+_VCPU: _Table = (
     ("state", "vcpu_state", _AS_IS),
     ("time", "vcpu_time_seconds_total", _NS),
     ("delay", "vcpu_delay_seconds_total", _NS),
     ("wait", "vcpu_wait_seconds_total", _NS),
 )
-_BALLOON = _Table(
+_BALLOON: _Table = (
     ("balloon.maximum", "info_maximum_memory_bytes", _KIB),
     ("balloon.current", "info_memory_usage_bytes", _KIB),
     ("balloon.rss", "memory_stats_rss_bytes", _KIB),
@@ -80,7 +47,7 @@ _BALLOON = _Table(
     ("balloon.swap_out", "memory_stats_swap_out_bytes_total", _KIB),
     ("balloon.major_fault", "memory_stats_major_fault_total", _AS_IS),
 )
-_BLOCK = _Table(
+_BLOCK: _Table = (
     ("rd.bytes", "block_stats_read_bytes_total", _AS_IS),
     ("rd.reqs", "block_stats_read_requests_total", _AS_IS),
     ("rd.times", "block_stats_read_time_seconds_total", _NS),
@@ -93,7 +60,7 @@ _BLOCK = _Table(
     ("capacity", "block_stats_capacity_bytes", _AS_IS),
     ("physical", "block_stats_physicalsize_bytes", _AS_IS),
 )
-_NET = _Table(
+_NET: _Table = (
     ("rx.bytes", "interface_stats_receive_bytes_total", _AS_IS),
     ("rx.pkts", "interface_stats_receive_packets_total", _AS_IS),
     ("rx.errs", "interface_stats_receive_errors_total", _AS_IS),
@@ -105,60 +72,96 @@ _NET = _Table(
 )
 
 
-def guest_lines(host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> list[str]:
+def guest_lines(host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> str:
     """Everything known of one guest: `cpu` from the fast tier of sampling, `rest` from the slow one."""
     head = f"libvirt_domain,host={escape(host)},domain={escape(cpu.name)},uuid={cpu.uuid}"
-    told = cpu.raw
-    rows = [_CPU.row(head, told, "", at_ms)]
-    rows += [_VCPU.row(f"{head},vcpu={n}", told, f"vcpu.{n}.", at_ms) for n in range(told.get("vcpu.maximum", 0))]
-    told = rest.raw
-    rows.append(_BALLOON.row(head, told, "", at_ms))
-    for kind, table in (("block", _BLOCK), ("net", _NET)):
-        for n in range(told.get(f"{kind}.count", 0)):
-            at = f"{kind}.{n}."
-            device = escape(told.get(at + "name", ""))
-            rows.append(table.row(f"{head},target_device={device}", told, at, at_ms))
-    return [row for row in rows if row]
+    return "".join([told.layout.of(_Rows).text(head, at_ms, told) for told in (cpu.raw, rest.raw)])
 
 
-def taken_lines(host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> list[str]:
+class _Rows:
+    """The rows of a guest whose counters have this layout, as one template for all its values."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._template = ""
+        self._places: list[int] = []
+        """What goes into the template, by its place among: the head, the time, the values."""
+        self._kib: list[int] = []
+        self._devices: list[tuple[int, int]] = []
+        """Where the names of disks and cards are, there and among the strings."""
+        self._add(_CPU)
+        for n in layout.numbers("vcpu"):
+            self._add(_VCPU, f"vcpu.{n}.", f",vcpu={n}")
+        self._add(_BALLOON)
+        for kind, table in (("block", _BLOCK), ("net", _NET)):
+            for n in layout.numbers(kind):
+                self._add(table, f"{kind}.{n}.", ",target_device=%s")
+        self._pick = itemgetter(*self._places) if self._places else _nothing
+
+    def text(self, head: str, at_ms: int, told: Counters) -> str:
+        pool: list[Any] = [head, at_ms, *told.words]
+        for n in self._kib:
+            pool[n] *= 1024
+        for n, string in self._devices:
+            pool[n] = escape(told.strings.get(string, ""))
+        return self._template % self._pick(pool)
+
+    def _add(self, table: _Table, prefix: str = "", labels: str = "") -> None:
+        """A row of those counters that are told, if any."""
+        index = self._layout.index
+        told = [(index[prefix + key], name, unit) for key, name, unit in table if prefix + key in index]
+        if not told:
+            return
+        values = ",".join(f"{name}={unit}" for _, name, unit in told)
+        self._template += f"%s{labels} {values} %s\n"
+        self._places.append(0)
+        if labels.endswith("%s"):
+            name = index[f"{prefix}name"]
+            self._devices.append((name + 2, name))
+            self._places.append(name + 2)
+        self._places += [n + 2 for n, _, _ in told]
+        self._places.append(1)
+        self._kib += [n + 2 for n, _, unit in told if unit is _KIB]
+
+
+def _nothing(_pool: Sequence[Any]) -> tuple[Any, ...]:
+    return ()
+
+
+def taken_lines(host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> str:
     """CPU time that a guest lost, by the UUID of who took it (`by_uuid`; empty: the host's own work). vmdash's own."""
-    return [
-        row
+    labels = {"host": host, "domain": guest.name, "uuid": guest.uuid}
+    return "".join(
+        row("vmdash_domain_steal", {**labels, "by_uuid": taker}, {"taken_seconds_total": lost_s}, at_ms)
         for taker, lost_s in seconds.items()
-        for row in rows(
-            "vmdash_domain_steal",
-            {"host": host, "domain": guest.name, "uuid": guest.uuid, "by_uuid": taker},
-            {"taken_seconds_total": lost_s},
-            at_ms,
-        )
-    ]
+    )
 
 
-def node_lines(host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> list[str]:
+def node_lines(host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> str:
     """The machine itself."""
-    found = rows("libvirt", {"host": host}, {"up": 1}, at_ms)
+    found = [row("libvirt", {"host": host}, {"up": 1}, at_ms)]
     if cpu:
         for mode in ("user", "system", "idle", "iowait"):
             seconds = getattr(cpu, f"{mode}_ns") / 1e9
-            found += rows("libvirt_node", {"host": host, "mode": mode}, {"cpu_seconds_total": seconds}, at_ms)
+            found.append(row("libvirt_node", {"host": host, "mode": mode}, {"cpu_seconds_total": seconds}, at_ms))
     if memory:
         kib = {kind: getattr(memory, f"{kind}_kib") for kind in ("total", "free", "buffers", "cached")}
         told = {f"memory_{kind}_bytes": None if value is None else value * 1024 for kind, value in kib.items()}
-        found += rows("libvirt_node", {"host": host}, told, at_ms)
-    return found
+        found.append(row("libvirt_node", {"host": host}, told, at_ms))
+    return "".join(found)
 
 
-def rows(prefix: str, labels: Mapping[str, str], values: Mapping[str, float | None], at_ms: int) -> list[str]:
-    """What is known of `values`, each as the series PREFIX_NAME with these labels: a row, or none."""
+def row(prefix: str, labels: Mapping[str, str], values: Mapping[str, float | None], at_ms: int) -> str:
+    """What is known of `values`, each as the series PREFIX_NAME with these labels; empty when nothing is."""
     told = "".join(f",{label}={escape(text)}" for label, text in labels.items() if text)
     known = ",".join(f"{name}={value}" for name, value in values.items() if value is not None)
-    return [f"{prefix}{told} {known} {at_ms}"] if known else []
+    return f"{prefix}{told} {known} {at_ms}\n" if known else ""
 
 
+_is_plain = re.compile(r"[\w.:-]*").fullmatch
 _SPECIAL = re.compile(r"([\\, =])")
 
 
 def escape(value: str) -> str:
     """A label's value. It cannot have line breaks; libvirt's names do not, either."""
-    return value if value.isalnum() else _SPECIAL.sub(r"\\\1", value.replace("\n", " "))
+    return value if _is_plain(value) else _SPECIAL.sub(r"\\\1", value.replace("\n", " "))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from vmdash.metrics.lines import rows
+from vmdash.metrics.lines import row
 from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.pool import PoolFacts
 from vmdash.virt.stats import GuestStats
@@ -32,7 +32,7 @@ class HostSums:
     sent: int | None = None
 
 
-def sum_lines(host: str, at_ms: int, sums: HostSums) -> list[str]:
+def sum_lines(host: str, at_ms: int, sums: HostSums) -> str:
     values = {
         "guests": sums.guests,
         "vcpus": sums.vcpus,
@@ -43,52 +43,45 @@ def sum_lines(host: str, at_ms: int, sums: HostSums) -> list[str]:
         "network_receive_bytes_per_second": sums.received,
         "network_transmit_bytes_per_second": sums.sent,
     }
-    return rows("vmdash_host", {"host": host}, values, at_ms)
+    return row("vmdash_host", {"host": host}, values, at_ms)
 
 
-def cell_lines(host: str, at_ms: int, cells: Iterable[MemoryUse]) -> list[str]:
-    return [
-        line
-        for cell in cells
-        for line in rows(
+def cell_lines(host: str, at_ms: int, cells: Iterable[MemoryUse]) -> str:
+    return "".join(
+        row(
             "libvirt_node_cell",
             {"host": host, "cell": str(cell.number)},
             {"memory_total_bytes": cell.total_kib * 1024, "memory_free_bytes": cell.free_kib * 1024},
             at_ms,
         )
-    ]
-
-
-def cell_cpu_lines(host: str, at_ms: int, cells: Iterable[CpuTimes]) -> list[str]:
-    """Of a host with several cells, whose CPUs are read one by one anyway."""
-    return [
-        line
         for cell in cells
-        for mode in ("user", "system", "idle", "iowait")
-        for line in rows(
+    )
+
+
+def cell_cpu_lines(host: str, at_ms: int, cells: Iterable[CpuTimes]) -> str:
+    """Of a host with several cells, whose CPUs are read one by one anyway."""
+    return "".join(
+        row(
             "libvirt_node_cell",
             {"host": host, "cell": str(cell.number), "mode": mode},
             {"cpu_seconds_total": getattr(cell, f"{mode}_ns") / 1e9},
             at_ms,
         )
-    ]
+        for cell in cells
+        for mode in ("user", "system", "idle", "iowait")
+    )
 
 
-def placed_lines(host: str, at_ms: int, guest: GuestStats, cells: Mapping[int, int]) -> list[str]:
+def placed_lines(host: str, at_ms: int, guest: GuestStats, cells: Mapping[int, int]) -> str:
     """How many of a guest's vCPUs were seen in each cell. vmdash's own."""
-    return [
-        line
+    labels = {"host": host, "domain": guest.name, "uuid": guest.uuid}
+    return "".join(
+        row("vmdash_domain", {**labels, "cell": str(cell)}, {"cell_vcpus": vcpus}, at_ms)
         for cell, vcpus in cells.items()
-        for line in rows(
-            "vmdash_domain",
-            {"host": host, "domain": guest.name, "uuid": guest.uuid, "cell": str(cell)},
-            {"cell_vcpus": vcpus},
-            at_ms,
-        )
-    ]
+    )
 
 
-def pool_lines(host: str, at_ms: int, pool: PoolFacts) -> list[str]:
+def pool_lines(host: str, at_ms: int, pool: PoolFacts) -> str:
     """None of a pool that is not active."""
     values = {
         "capacity_bytes": pool.capacity_bytes,
@@ -96,4 +89,4 @@ def pool_lines(host: str, at_ms: int, pool: PoolFacts) -> list[str]:
         "available_bytes": pool.available_bytes,
     }
     labels = {"host": host, "pool": pool.name, "uuid": pool.uuid}
-    return rows("libvirt_pool_info", labels, values, at_ms) if pool.capacity_bytes else []
+    return row("libvirt_pool_info", labels, values, at_ms) if pool.capacity_bytes else ""

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
@@ -58,7 +58,7 @@ class Held:
 
 
 class HistoryWriter:
-    """`guest`, `node` and their like may be called from any thread; `run` sends what they gave."""
+    """`guests`, `node` and their like may be called from any thread; `run` sends what they gave."""
 
     def __init__(self, *, keep_bytes: int = _KEEP_BYTES, spool: Spool | None = None) -> None:
         self._waiting: deque[bytes] = deque()
@@ -75,22 +75,22 @@ class HistoryWriter:
         self._said_dropped = False
         self._said_disk = False
 
-    def guest(self, host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> None:
-        self._add(self._coarse.with_copy(cpu.uuid, at_ms, guest_lines(host, at_ms, cpu, rest)))
+    def guests(self, host: str, at_ms: int, read: Iterable[tuple[GuestStats, GuestStats]]) -> None:
+        copy = self._coarse.with_copy
+        self._add("".join([copy(cpu.uuid, at_ms, guest_lines(host, at_ms, cpu, rest)) for cpu, rest in read]))
 
     def node(self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> None:
         self._add(self._coarse.with_copy(host, at_ms, node_lines(host, at_ms, cpu, memory)))
 
-    def sums(self, host: str, at_ms: int, sums: HostSums, cells: Sequence[MemoryUse]) -> None:
-        lines = [*sum_lines(host, at_ms, sums), *cell_lines(host, at_ms, cells)]
-        self._add(self._coarse.with_copy(f"sums of {host}", at_ms, lines))
+    def sums(self, host: str, at_ms: int, sums: HostSums) -> None:
+        self._add(self._coarse.with_copy(f"sums of {host}", at_ms, sum_lines(host, at_ms, sums)))
 
     def pool(self, host: str, at_ms: int, pool: PoolFacts) -> None:
-        if lines := pool_lines(host, at_ms, pool):
-            self._add(lines)
+        self._add(pool_lines(host, at_ms, pool))
 
-    def cells(self, host: str, at_ms: int, times: Sequence[CpuTimes]) -> None:
-        self._add(self._coarse.with_copy(f"cells of {host}", at_ms, cell_cpu_lines(host, at_ms, times)))
+    def cells(self, host: str, at_ms: int, times: Sequence[CpuTimes], memory: Sequence[MemoryUse]) -> None:
+        lines = cell_cpu_lines(host, at_ms, times) + cell_lines(host, at_ms, memory)
+        self._add(self._coarse.with_copy(f"cells of {host}", at_ms, lines))
 
     def placed(self, host: str, at_ms: int, guest: GuestStats, cells: Mapping[int, int]) -> None:
         lines = placed_lines(host, at_ms, guest, cells)
@@ -109,8 +109,10 @@ class HistoryWriter:
             self._dropped + self._spool.dropped,
         )
 
-    def _add(self, lines: Sequence[str]) -> None:
-        text = "\n".join((*lines, "")).encode()
+    def _add(self, lines: str) -> None:
+        if not lines:
+            return
+        text = lines.encode()
         with self._guard:
             self._waiting.append(text)
             self._size += len(text)
@@ -171,8 +173,9 @@ class HistoryWriter:
 
     async def _send_waiting(self, store: httpx.AsyncClient) -> bool:
         """Whether there was anything."""
-        any_sent = False
-        while batch := self._take():
+        any_sent, full = False, True
+        while full and (batch := self._take()):
+            full = self._size >= _REQUEST_BYTES  # what came meanwhile, a little, goes with what will come
             try:
                 await self._post(store, b"".join(batch))
             except BaseException:

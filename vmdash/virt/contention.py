@@ -39,28 +39,34 @@ class Loss:
     sure: float = 0.0
 
 
-def losses(ran: Iterable[Ran], busy: Mapping[int, float]) -> dict[str, Loss]:
-    """By guest, those that lost something. ``busy``: how much of the interval each physical CPU worked, 0 to 1, where
-    that is known: what no vCPU used of it was the host's own work."""
+def own_work(ran: Iterable[Ran], busy: Mapping[int, float]) -> dict[int, float]:
+    """How much of the interval each physical CPU worked for no vCPU, out of how much it worked at all; 0 to 1."""
+    used: dict[int | None, float] = defaultdict(float)
+    for one in ran:
+        used[one.cpu] += one.used
+    return {cpu: max(0.0, share - used[cpu]) for cpu, share in busy.items()}
+
+
+def losses(ran: Iterable[Ran], own: Mapping[int, float]) -> dict[str, Loss]:
+    """By guest, those that lost something. ``own``: the host's own work on each physical CPU, where that is known."""
     by_cpu: dict[int | None, list[Ran]] = defaultdict(list)
     for one in ran:
         by_cpu[one.cpu].append(one)
     found: dict[str, Loss] = defaultdict(Loss)
     for cpu, here in by_cpu.items():
-        used = sum(one.used for one in here)
-        own_work = max(0.0, busy.get(cpu, 0.0) - used) if cpu is not None else 0.0
+        hosts_part = own.get(cpu, 0.0) if cpu is not None else 0.0
         for waiting in here:
             if waiting.waited <= 0:
                 continue
             loss = found[waiting.guest]
             loss.lost += waiting.waited
             if cpu is not None:
-                _divide(loss, waiting, [one for one in here if one is not waiting], own_work)
+                _divide(loss, waiting, [one for one in here if one is not waiting], hosts_part)
     return dict(found)
 
 
-def _divide(loss: Loss, waiting: Ran, others: list[Ran], own_work: float) -> None:
-    total = sum(one.used for one in others) + own_work
+def _divide(loss: Loss, waiting: Ran, others: list[Ran], own: float) -> None:
+    total = sum(one.used for one in others) + own
     if total <= 0:
         return
     for one in others:
@@ -69,8 +75,8 @@ def _divide(loss: Loss, waiting: Ran, others: list[Ran], own_work: float) -> Non
             loss.by[one.guest] += part
             if one.stayed and waiting.stayed:
                 loss.sure += part
-    if own_work > 0:
-        part = waiting.waited * (own_work / total)
+    if own > 0:
+        part = waiting.waited * (own / total)
         loss.by[HOST] += part
         if waiting.stayed:
             loss.sure += part

@@ -174,6 +174,11 @@ class Node:
         with translate("read the CPU use of the host", self.host):
             return {number: self._cpu_times(number, number) for number in cpus}
 
+    def memory_use(self) -> MemoryUse:
+        """Memory of the host as a whole. Raises CallUnsupported."""
+        with translate("read the memory use of the host", self.host):
+            return self._memory_use(libvirt.VIR_NODE_MEMORY_STATS_ALL_CELLS, -1)
+
     def memory_stats(self) -> NodeMemoryStats:
         """Memory of the host and of each cell, one call each. Raises CallUnsupported."""
         with translate("read the memory use of the host", self.host):

@@ -6,10 +6,16 @@ negative one.
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter, sub
 from typing import TYPE_CHECKING, NamedTuple
 
+from vmdash.virt.counters import Totals
+
 if TYPE_CHECKING:  # only the shapes: this module must load without libvirt
+    from vmdash.virt.counters import Layout
     from vmdash.virt.stats import BlockStats, GuestStats, InterfaceStats
 
 _NS = 1_000_000_000
@@ -26,11 +32,20 @@ class VcpuRates(NamedTuple):
     steal: float | None
 
 
-class CpuRates(NamedTuple):
+class CpuUse(NamedTuple):
     """``cores_used`` in CPUs (2.0: two of the host's CPUs busy for it); ``steal_…`` as fractions of one vCPU's time.
 
     ``steal_cores`` is the sum over the vCPUs, in CPUs. Steal is None where no vCPU tells it.
     """
+
+    cores_used: float
+    steal_mean: float | None
+    steal_worst: float | None
+    steal_cores: float | None
+
+
+class CpuRates(NamedTuple):
+    """The same, and each vCPU."""
 
     cores_used: float
     steal_mean: float | None
@@ -77,23 +92,56 @@ def _share(before_ns: int | None, after_ns: int | None, elapsed_ns: float) -> fl
     return min((after_ns - before_ns) / elapsed_ns, 1.0)
 
 
+def cpu_use(before: GuestStats, after: GuestStats, elapsed_s: float) -> CpuUse | None:
+    """CPU use and steal of a guest between two readings; None when it began anew. For every guest in every round:
+    nearly always both readings have the same counters, none of which went down."""
+    read = after.raw.layout.of(_time_and_delays)
+    if read and before.raw.layout is after.raw.layout and elapsed_s > 0:
+        used, *lost = map(sub, read(after.raw.words), read(before.raw.words))
+        worst, elapsed_ns = max(lost), elapsed_s * _NS
+        if used >= 0 and min(lost) >= 0 and worst <= elapsed_ns:
+            total = sum(lost) / elapsed_ns
+            return CpuUse(used / elapsed_ns, total / len(lost), worst / elapsed_ns, total)
+    full = cpu(before, after, elapsed_s)
+    return CpuUse._make(full[:4]) if full else None
+
+
+def _time_and_delays(layout: Layout) -> Callable[[array[int]], tuple[int, ...]] | None:
+    """Reads the guest's CPU time, and of each vCPU how long it waited; None when not all of it is told."""
+    names = ["cpu.time", *(f"vcpu.{n}.delay" for n in layout.numbers("vcpu"))]
+    places = [layout.index[name] for name in names if name in layout.index]
+    return itemgetter(*places) if len(places) == len(names) > 1 else None
+
+
 def cpu(before: GuestStats, after: GuestStats, elapsed_s: float) -> CpuRates | None:
     """CPU use and steal of a guest between two readings; None when it began anew."""
     used = rate(before.cpu_time_ns, after.cpu_time_ns, elapsed_s)
     if used is None:
         return None
-    earlier, elapsed_ns = {vcpu.number: vcpu for vcpu in before.vcpus}, elapsed_s * _NS
+    then, now, elapsed_ns = before.raw.read(_vcpu_times), after.raw.read(_vcpu_times), elapsed_s * _NS
     vcpus, steals = [], []
-    for vcpu in after.vcpus:
-        if then := earlier.get(vcpu.number):
-            steal = _share(then.delay_ns, vcpu.delay_ns, elapsed_ns)
-            vcpus.append(VcpuRates(vcpu.number, _share(then.time_ns, vcpu.time_ns, elapsed_ns), steal))
+    for number, (time_ns, delay_ns) in now.items():
+        if earlier := then.get(number):
+            steal = _share(earlier[1], delay_ns, elapsed_ns)
+            vcpus.append(VcpuRates(number, _share(earlier[0], time_ns, elapsed_ns), steal))
             if steal is not None:
                 steals.append(steal)
     if not steals:
         return CpuRates(used / _NS, None, None, None, tuple(vcpus))
     total = sum(steals)
     return CpuRates(used / _NS, total / len(steals), max(steals), total, tuple(vcpus))
+
+
+def _vcpu_times(layout: Layout) -> Callable[[array[int]], dict[int, tuple[int | None, int | None]]]:
+    """Reads of each vCPU how long it ran, and how long it waited for a CPU."""
+    numbers = [n for n in layout.numbers("vcpu") if f"vcpu.{n}.state" in layout.index]
+    totals = Totals(*(f"vcpu.{n}.{kind}" for n in numbers for kind in ("time", "delay")))(layout)
+
+    def read(words: array[int]) -> dict[int, tuple[int | None, int | None]]:
+        times = totals(words)
+        return dict(zip(numbers, zip(times[::2], times[1::2], strict=True), strict=True))
+
+    return read
 
 
 def block(before: BlockStats, after: BlockStats, elapsed_s: float) -> BlockRates:

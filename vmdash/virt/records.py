@@ -1,64 +1,95 @@
-"""Statistics of many guests as libvirt gives them, without a call back into libvirt for each guest.
+"""Statistics of many guests as libvirt gives them, without an object of libvirt-python for each guest and counter.
 
-libvirt-python makes a ``virDomain`` of each record. To read its name and its UUID and to free it, it lets another
-thread run each time; with many connections at work, it is then some milliseconds until ours runs again, three times a
-guest. All three only look at memory. So we ask libvirt itself, and keep Python's lock meanwhile, which is what
-``ctypes.PyDLL`` is for.
+libvirt-python makes a ``virDomain`` of each record, and lets another thread run to read its name, to read its UUID and
+to free it: with many connections at work, it is then some milliseconds until ours runs again, three times a guest. And
+it makes a string of the name of each counter. So we ask libvirt itself.
+
+Source: libvirt-domain.h (virDomainStatsRecord), as on 64-bit machines.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Iterator, Sequence
-from sys import intern
+import struct
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import libvirt
-import libvirtmod
 
-from vmdash.virt import native
+from vmdash.virt import counters, native
+from vmdash.virt.counters import PARAMETER_BYTES, Counters
 
-_UUID_LENGTH = 37
-"""VIR_UUID_STRING_BUFLEN"""
+_UUID_LENGTH = 16
+"""VIR_UUID_BUFLEN"""
+_MOST_UUIDS = 200_000
+_RECORD = struct.Struct("@PPi0P")
+"""virDomainStatsRecord: the guest, its counters, how many these are"""
 
-_libvirt = ctypes.PyDLL(native.PATH)
+_libvirt = ctypes.CDLL(native.PATH)
+_all_stats = ctypes.CFUNCTYPE(  # lets other threads run meanwhile
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.POINTER(ctypes.c_void_p), ctypes.c_uint
+)(("virConnectGetAllDomainStats", _libvirt))
+_stats_of = ctypes.CFUNCTYPE(  # so does this
+    ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.POINTER(ctypes.c_void_p), ctypes.c_uint
+)(("virDomainListGetStats", _libvirt))
+# These only look at memory, and keep Python's lock.
 _name_of = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p)(("virDomainGetName", _libvirt))
-_write_uuid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)(("virDomainGetUUIDString", _libvirt))
-_free = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(("virDomainFree", _libvirt))
+_write_uuid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)(("virDomainGetUUID", _libvirt))
+_free = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(("virDomainStatsRecordListFree", _libvirt))
 
 
 class Record(NamedTuple):
-    """One guest. Keys are the same objects each time: readings are kept, and else keys would be most of them."""
+    """One guest."""
 
     uuid: str
     name: str
-    values: dict[str, Any]
+    counters: Counters
 
 
 def of_all(connection: libvirt.virConnect, groups: int, flags: int) -> list[Record]:
     """As ``virConnect.getAllDomainStats``. Raises libvirtError."""
-    return _records(libvirtmod.virConnectGetAllDomainStats(connection._o, groups, flags))
+    return _records(_all_stats, native.pointer(connection._o, b"virConnectPtr"), groups, flags)
 
 
-def of_some(
-    connection: libvirt.virConnect, domains: Sequence[libvirt.virDomain], groups: int, flags: int
-) -> list[Record]:
+def of_some(domains: Sequence[libvirt.virDomain], groups: int, flags: int) -> list[Record]:
     """As ``virConnect.domainListGetStats``. Raises libvirtError."""
-    handles = [domain._o for domain in domains]
-    return _records(libvirtmod.virDomainListGetStats(connection._o, handles, groups, flags))
+    handles = [native.pointer(domain._o, b"virDomainPtr") for domain in domains]
+    return _records(_stats_of, (ctypes.c_void_p * (len(handles) + 1))(*handles, None), groups, flags)
 
 
-def _records(found: Iterable[tuple[object, dict[str, Any]]] | None) -> list[Record]:
-    if found is None:
+def _records(function: Callable[..., int], of: Any, groups: int, flags: int) -> list[Record]:
+    found = ctypes.c_void_p()
+    count = function(of, groups, ctypes.byref(found), flags)
+    if count < 0:
         raise libvirt.libvirtError("the statistics cannot be read")
-    return list(_read(found))
+    if not found.value:
+        return []
+    try:
+        return list(_read((ctypes.c_void_p * count).from_address(found.value)))
+    finally:
+        _free(found)
 
 
-def _read(found: Iterable[tuple[object, dict[str, Any]]]) -> Iterator[Record]:
+def _read(records: ctypes.Array[ctypes.c_void_p]) -> Iterator[Record]:
     uuid = ctypes.create_string_buffer(_UUID_LENGTH)
-    for handle, values in found:
-        domain = native.pointer(handle, b"virDomainPtr")
+    for record in records:
+        domain, parameters, count = _RECORD.unpack(ctypes.string_at(record, _RECORD.size))  # type: ignore[arg-type]
         name = _name_of(domain)
         _write_uuid(domain, uuid)
-        _free(domain)
-        yield Record(uuid.value.decode(), name.decode(), {intern(key): value for key, value in values.items()})
+        raw = ctypes.string_at(parameters, count * PARAMETER_BYTES) if count else b""
+        yield Record(_uuids.get(uuid.raw) or _text_of(uuid.raw), name.decode(), counters.reading(raw, _text_at))
+
+
+_uuids: dict[bytes, str] = {}
+"""As text. The same objects each time: every reading has one."""
+
+
+def _text_of(uuid: bytes) -> str:
+    if len(_uuids) >= _MOST_UUIDS:
+        _uuids.clear()
+    return _uuids.setdefault(uuid, str(UUID(bytes=uuid)))
+
+
+def _text_at(address: int) -> str:
+    return ctypes.string_at(address).decode() if address else ""

@@ -1,21 +1,21 @@
 """What the guests of a host use: one ``virConnectGetAllDomainStats`` call for all of them.
 
 Two tiers, because the groups cost the host very differently: ``fast`` asks nothing of QEMU, ``slow`` does. The Python
-side must stay near 15 microseconds a guest, so a ``GuestStats`` keeps libvirt's dictionary and reads from it on demand.
+side must stay near 10 microseconds a guest, so a ``GuestStats`` keeps libvirt's numbers and reads from them on demand.
 Counters begin anew with the guest's process; ``rates`` makes rates of them. Source: virConnectGetAllDomainStats.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import libvirt
 
 from vmdash.virt import records
 from vmdash.virt.connection import HostConnection
+from vmdash.virt.counters import Counters
 from vmdash.virt.guest import Guest
 from vmdash.virt.records import Record
 from vmdash.virt.states import GuestStatus
@@ -95,15 +95,14 @@ class InterfaceStats:
 
 
 class GuestStats:
-    """One guest at one moment. Reads libvirt's dictionary on demand; None where the host did not tell."""
+    """One guest at one moment. Reads libvirt's counters on demand; None where the host did not tell."""
 
-    __slots__ = ("_vcpus", "name", "raw", "uuid")
+    __slots__ = ("name", "raw", "uuid")
 
-    def __init__(self, uuid: str, name: str, raw: Mapping[str, Any]) -> None:
+    def __init__(self, uuid: str, name: str, raw: Counters) -> None:
         self.uuid = uuid
         self.name = name
         self.raw = raw
-        self._vcpus: tuple[VcpuStats, ...] | None = None
 
     def __repr__(self) -> str:
         return f"<GuestStats {self.name} ({self.uuid}) {self.status.words}>"
@@ -136,9 +135,7 @@ class GuestStats:
 
     @property
     def vcpus(self) -> tuple[VcpuStats, ...]:
-        if self._vcpus is None:  # read twice: as the new reading, and as the one before
-            self._vcpus = tuple(self._read_vcpus())
-        return self._vcpus
+        return tuple(self._read_vcpus())
 
     @property
     def balloon(self) -> BalloonStats | None:
@@ -165,23 +162,12 @@ class GuestStats:
     def interfaces(self) -> tuple[InterfaceStats, ...]:
         return tuple(self._interface(f"net.{n}.") for n in range(self.raw.get("net.count", 0)))
 
-    def totals(self, kind: str, counters: tuple[str, ...]) -> list[int | None]:
-        """Counters, each summed over all devices of a kind, such as "block" and ("rd.bytes",); None of what no device
-        tells."""
-        get = self.raw.get
-        of_each = _device_keys(kind, counters, get(f"{kind}.count", 0))
-        if len(of_each[0]) == 1:  # as nearly everywhere
-            return [get(key) for (key,) in of_each]
-        found: list[int | None] = []
-        for keys in of_each:
-            known = [value for value in map(get, keys) if value is not None]
-            found.append(sum(known) if known else None)
-        return found
-
     def _read_vcpus(self) -> Iterator[VcpuStats]:
         get = self.raw.get
-        for n in range(self.raw.get("vcpu.maximum", 0)):  # numbers may have gaps: vCPUs can be unplugged
-            state, time_ns, delay_ns, wait_ns, halted = map(get, _vcpu_keys(n))
+        for n in self.raw.layout.numbers("vcpu"):  # there may be gaps: vCPUs can be unplugged
+            state, time_ns, delay_ns, wait_ns, halted = (
+                get(f"vcpu.{n}.{counter}") for counter in ("state", "time", "delay", "wait", "halted")
+            )
             if state is not None:
                 yield VcpuStats(n, state, time_ns, delay_ns, wait_ns, halted)
 
@@ -218,16 +204,6 @@ class GuestStats:
         )
 
 
-@cache  # these names are wanted thousands of times a second
-def _vcpu_keys(number: int) -> tuple[str, ...]:
-    return tuple(f"vcpu.{number}.{counter}" for counter in ("state", "time", "delay", "wait", "halted"))
-
-
-@cache
-def _device_keys(kind: str, counters: tuple[str, ...], count: int) -> tuple[tuple[str, ...], ...]:
-    return tuple(tuple(f"{kind}.{n}.{counter}" for n in range(count)) for counter in counters)
-
-
 def fast(connection: HostConnection) -> list[GuestStats]:
     """State, CPU and vCPUs of every active guest. Raises CallUnsupported where the driver has no statistics."""
     return _read(connection, FAST_GROUPS)
@@ -256,7 +232,7 @@ def _call(
 ) -> list[Record]:
     if domains is None:
         return records.of_all(connection.raw, groups, flags)
-    return records.of_some(connection.raw, domains, groups, flags) if domains else []
+    return records.of_some(domains, groups, flags) if domains else []
 
 
 def _probe(connection: HostConnection, groups: int, domains: Sequence[libvirt.virDomain] | None) -> list[Record]:
