@@ -141,10 +141,15 @@ def _steal(only: str, window: Window) -> str:
     return f"(100 * sum({growth('steal')}) / sum({growth('vcpu')}))"
 
 
+def _seldom(window: Window) -> str:
+    """Over how long figures are taken together that are read as seldom as cells are."""
+    return f"{max(window.over_s, 4 * settings.PLACES_INTERVAL_S)}s"
+
+
 def _cells(only: str, window: Window) -> Chart:
     def level(kind: str) -> str:
         metric = f"{window.prefix}libvirt_node_cell_memory_{kind}_bytes{only}"
-        return f"sum by (cell) (avg_over_time({metric}[{window.over}]))"
+        return f"sum by (cell) (avg_over_time({metric}[{_seldom(window)}]))"
 
     taken = f"100 * ({level('total')} - {level('free')}) / {level('total')}"
     return Chart(
@@ -158,7 +163,7 @@ def _cells(only: str, window: Window) -> Chart:
 
 
 def _cell_cpus(only: str, window: Window) -> Chart:
-    over = f"{max(window.over_s, 4 * settings.PLACES_INTERVAL_S)}s"
+    over = _seldom(window)
 
     def growth(more: str = "") -> str:
         return f"sum by (cell) ({rate(f'{window.prefix}libvirt_node_cell_cpu_seconds_total{_and(only, more)}', over)})"

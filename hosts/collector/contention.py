@@ -77,7 +77,8 @@ class Contention:
         """One round: what each guest lost in `elapsed_s`, and to whom. `busy` by physical CPU, 0 to 1, where that was
         read: what the host did besides is then taken to be the same until it is read again."""
         ran = [*self._ran(rates)]
-        self._own |= own_work(ran, busy)
+        if busy:
+            self._own = own_work(ran, busy)
         found = losses(ran, self._own)
         self._before, self._places = self._places, {}
         for uuid, one in rates.items():
@@ -92,6 +93,8 @@ class Contention:
         forgotten = [one for one, memory in self._memory.items() if one not in rates or memory.lost < _FORGOTTEN_S]
         for uuid in forgotten:
             del self._memory[uuid]
+        if not self._memory:
+            self._own = {}
         for uuid in self.taken.keys() - rates.keys():
             del self.taken[uuid]
 

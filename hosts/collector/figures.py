@@ -103,7 +103,7 @@ class Figures:
             begins = not self._waiting
             if begins:
                 self._took_s = 0
-                self._waiting.extend(self._watch.known)  # those that are not active are left out later
+                self._waiting.extend(self._watch.active())
             await self._read_some(node=begins)
         finally:
             self._took_s += time.monotonic() - began
@@ -117,5 +117,6 @@ class Figures:
         if guests or node:
             asked = time.monotonic()
             await self._lane.run(partial(self._sampler.slow, guests, node=node))
-            each_s = (time.monotonic() - asked) / (len(guests) + node)
-            self._each_s = min(each_s, _SLOWER_AT_MOST * self._each_s)
+            if guests:
+                each_s = (time.monotonic() - asked) / len(guests)
+                self._each_s = min(each_s, _SLOWER_AT_MOST * self._each_s)

@@ -273,7 +273,7 @@ class GuestWatch:
         self._definitions.extend(
             uuid
             for uuid in self._present.difference(self._definitions)
-            if everything or uuid not in self.known or not self.known[uuid].definition
+            if everything or (uuid in self.known and not self.known[uuid].definition)
         )
 
     def _facts_of_all(self) -> Iterator[Swept]:
@@ -301,7 +301,7 @@ class GuestWatch:
                 active = known.status.state.is_active
                 try:
                     yield uuid, read_guest(known.handle, active=active, mark=known.definition, number=known.snapshots)
-                except CallError as error:  # an event will tell why, or the next sweep
+                except CallError as error:  # an event will tell why, or a later sweep
                     log.info("%s: %s", self._name, error)
 
     # Handing over

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -37,6 +38,8 @@ class Publisher:
         self._urgent: deque[Callable[[], Awaitable[object]]] = deque(maxlen=_KEEP)
         self._ticks: dict[int, tuple[str, str]] = {}
         self._wake = asyncio.Event()
+        self._news = asyncio.Event()
+        """Something is urgent."""
 
     def send(self, messages: Iterable[tuple[Iterable[str], Message]]) -> None:
         for to, message in messages:
@@ -57,6 +60,7 @@ class Publisher:
 
     def _add(self, sending: Callable[[], Awaitable[object]]) -> None:
         self._urgent.append(sending)
+        self._news.set()
         self._wake.set()
 
     async def run(self) -> None:
@@ -69,8 +73,11 @@ class Publisher:
                 away = False
                 await self._wake.wait()
                 if not self._urgent:
-                    await asyncio.sleep(GATHER_S)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(GATHER_S):
+                            await self._news.wait()
                 self._wake.clear()
+                self._news.clear()
             except (redis.RedisError, OSError) as error:
                 if not away:
                     log.error("Redis does not answer (%s). Collecting goes on; pages get nothing new meanwhile.", error)

@@ -1,7 +1,7 @@
 """Counters become figures: the two sampling tiers of one host, and the `Tick` and `Pulse` made of them.
 
 The fast tier reads states and CPU of all guests in one call, the slow one the rest, a few guests at a time. A tick
-joins the newest of both. Everything here runs on the thread of the lane.
+joins the newest of both. Everything here that asks the host runs on the thread of the lane.
 """
 
 from __future__ import annotations
@@ -180,10 +180,14 @@ class Sampler:
         return Round(statuses, *self._encode(at_ms, round(interval_s * 1000), guest_count))
 
     def slow(self, guests: Sequence[Guest], *, node: bool = False) -> None:
-        """Read memory, disks and interfaces of these guests, and hand their counters to the history; first those of
-        the host, when a round begins."""
+        """Read memory, disks and interfaces of these guests, and hand their counters to the history; when a round
+        begins, those of the host, too."""
+        if guests:
+            self._read_rest(guests)
         if node:
             self.node()
+
+    def _read_rest(self, guests: Sequence[Guest]) -> None:
         read = self._try("guest statistics", lambda: stats.slow(self._connection, guests))
         now, at_ms = time.monotonic(), int(time.time() * 1000)
         told = []
@@ -273,17 +277,18 @@ class Sampler:
     def attribute(self, *, measure: bool = True) -> bool:
         """Divide what was lost in the last round of the fast tier among those who took it. `measure`: begin to find
         out what the host itself does on those CPUs, which takes a call for each, in this round and in the next.
-        Returns whether that is known now."""
+        Returns whether that is known now; until then it counts as none."""
         rates, before = self._rates(), self._cpu_times
         wanted = self._contention.waiting_cpus(rates) if measure or before else set()
         now = self._try("CPU statistics", lambda: self._connection.node.times_of(wanted)) or {} if wanted else {}
-        self._contention.divide(rates, busy_fractions(before, now), self._elapsed_s)
+        busy = busy_fractions(before, now)
+        self._contention.divide(rates, busy, self._elapsed_s)
         self._cpu_times = {} if before else now
         at_ms = int(time.time() * 1000)
         for uuid, seconds in self._contention.taken.items():
             if (known := self._guests.get(uuid)) and known.fast:
                 self._history.taken(self._connection.name, at_ms, known.fast, seconds)
-        return bool(before)
+        return bool(busy)
 
     def _rates(self) -> dict[str, CpuRates]:
         return {

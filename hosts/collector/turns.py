@@ -54,7 +54,8 @@ class Turns:
             self._begin(turn)
         else:
             self._waiting.append(turn)
-            self._end_long_ones()
+            if self._watch is None:
+                self._end_long_ones()
         return turn
 
     async def wait(self) -> Turn:
@@ -85,9 +86,7 @@ class Turns:
 
     def _end_long_ones(self) -> None:
         """While anybody waits."""
-        if self._watch:
-            self._watch.cancel()
-            self._watch = None
+        self._watch = None
         while self._waiting and self._begun:
             turn, long_at = next(iter(self._begun.items()))
             if long_at > self._loop.time():

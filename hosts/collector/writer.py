@@ -113,7 +113,8 @@ class Writer:
         written_at = 0.0
         while not ending:
             batch = [self._queue.get()]
-            self._stopping.wait(written_at + GATHER_S - time.monotonic())
+            if self._queue.qsize() < self._at_once - 1:
+                self._stopping.wait(written_at + GATHER_S - time.monotonic())
             while len(batch) < self._at_once and not self._queue.empty():
                 batch.append(self._queue.get())
             ending = None in batch

@@ -172,6 +172,28 @@ def test_memory_disks_and_network_come_from_the_slow_tier_with_their_own_time(ho
     assert len(host.history) == 2
 
 
+def test_the_host_s_own_work_is_read_in_two_rounds_and_then_left_alone(
+    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[set[int]] = []
+
+    def times_of(cpus: set[int]) -> dict[int, CpuTimes]:
+        asked.append(cpus)
+        return {cpu: CpuTimes(cpu, int(host.now * S), 0, 0, 0) for cpu in cpus}
+
+    monkeypatch.setattr(host._node, "times_of", times_of, raising=False)
+    taken = []
+    monkeypatch.setattr(host.sampler._history, "taken", lambda *told: taken.append(told[-1]), raising=False)
+    known = []
+    for number, measure in enumerate((True, True, False, False)):
+        host.fast(reading("a", delay_s=number), after_s=2)
+        host.sampler._contention.place("a", {0: 3, 1: 4})
+        known.append(host.sampler.attribute(measure=measure))
+    assert asked == [{3}, {3}], "nobody waits in the first round; then it is read twice"
+    assert known == [False, False, True, False]
+    assert taken[-1] == {"": pytest.approx(2.0)}, "it took all that was lost in the last two rounds"
+
+
 def test_memory_of_the_host_is_without_buffers_and_cache(host: FakeHost) -> None:
     host.sampler.node()
 

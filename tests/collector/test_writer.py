@@ -177,3 +177,15 @@ def test_stopping_writes_what_is_queued(host: Host) -> None:
 
     assert Domain.objects.count() == 1
     assert all(thread.name != "writer" for thread in threading.enumerate())
+
+
+def test_what_fills_a_transaction_does_not_wait_for_more(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer_module, "GATHER_S", 3600)
+    delivered: list[Outcome] = []
+    writer = Writer(DatabaseInventory(), delivered.append, at_once=2)
+    writer.submit(Lease(host.pk, 7), *(in_full(uuid4()) for _ in range(6)))
+    writer.start()
+    try:
+        poll(lambda: len(delivered) == 3, what="three transactions")
+    finally:
+        writer.stop(5)

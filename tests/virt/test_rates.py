@@ -122,3 +122,20 @@ def test_an_interface_has_rates() -> None:
     found = rates.interface(before, after, 2)
     assert (found.rx_bytes, found.rx_packets, found.rx_drops) == (500, 5, 1)
     assert (found.tx_bytes, found.tx_packets) == (None, 2)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 10 * S), st.none() | st.integers(0, 10 * S)), max_size=4),
+    st.lists(st.tuples(st.integers(0, 10 * S), st.none() | st.integers(0, 10 * S)), max_size=4),
+    st.none() | st.integers(0, 3 * S),
+    st.floats(0.001, 100),
+)
+def test_the_quick_way_finds_the_same_as_the_thorough_one(
+    before: list[tuple[int, int | None]], after: list[tuple[int, int | None]], cpu_ns: int | None, elapsed_s: float
+) -> None:
+    earlier, later = guest(S, *before), guest(cpu_ns, *after)
+    thorough, quick = rates.cpu(earlier, later, elapsed_s), rates.cpu_use(earlier, later, elapsed_s)
+    assert (thorough is None) == (quick is None)
+    if thorough and quick:
+        for found, expected in zip(quick, thorough[:4], strict=True):
+            assert found == (None if expected is None else pytest.approx(expected))

@@ -37,8 +37,9 @@ async def publish(groups: Iterable[str], message: Message | str, *, calm: bool =
 
 
 def add_to(pipeline: Pipeline, group: str, text: str) -> None:
-    """Have a `calm` message, encoded, go with the other commands of a pipeline (of `redis.async_client`): a collector
-    sends hundreds a second, and one at a time each would cost as much as a dozen do together."""
+    """Have a message, encoded, go with the other commands of a pipeline (of `redis.async_client`): a collector sends
+    hundreds a second, and one at a time each would cost as much as a dozen do together. It is a calm one.
+    """
     layer = _layer()
     pipeline.publish(layer._get_group_channel_name(group), layer.serialize(_event(group, text, calm=True)))
 

@@ -95,7 +95,7 @@ class _Rows:
         self._add(_BALLOON)
         for kind, table in (("block", _BLOCK), ("net", _NET)):
             for n in layout.numbers(kind):
-                self._add(table, f"{kind}.{n}.", ",target_device=%s")
+                self._add(table, f"{kind}.{n}.", device=layout.index.get(f"{kind}.{n}.name"))
         self._pick = itemgetter(*self._places) if self._places else _nothing
 
     def text(self, head: str, at_ms: int, told: Counters) -> str:
@@ -106,19 +106,20 @@ class _Rows:
             pool[n] = escape(told.strings.get(string, ""))
         return self._template % self._pick(pool)
 
-    def _add(self, table: _Table, prefix: str = "", labels: str = "") -> None:
-        """A row of those counters that are told, if any."""
+    def _add(self, table: _Table, prefix: str = "", labels: str = "", device: int | None = None) -> None:
+        """A row of those counters that are told, if any. `device`: where its name is."""
         index = self._layout.index
         told = [(index[prefix + key], name, unit) for key, name, unit in table if prefix + key in index]
         if not told:
             return
         values = ",".join(f"{name}={unit}" for _, name, unit in told)
+        if device is not None:
+            labels += ",target_device=%s"
         self._template += f"%s{labels} {values} %s\n"
         self._places.append(0)
-        if labels.endswith("%s"):
-            name = index[f"{prefix}name"]
-            self._devices.append((name + 2, name))
-            self._places.append(name + 2)
+        if device is not None:
+            self._devices.append((device + 2, device))
+            self._places.append(device + 2)
         self._places += [n + 2 for n, _, _ in told]
         self._places.append(1)
         self._kib += [n + 2 for n, _, unit in told if unit is _KIB]

@@ -31,8 +31,8 @@ _SHIFT = 0 if sys.byteorder == "little" else 32
 """Where in its word a number of 32 bits is."""
 _SIGNED = {INT: 32, LLONG: 64}
 _KINDS = {int: ULLONG, str: STRING, bool: BOOLEAN}
-_MOST_LAYOUTS = 2000
-"""There are few; hosts that make up names must not fill our memory."""
+_MOST_NAMES = 400_000
+"""In all layouts together. There are far fewer; hosts that make up names must not fill our memory."""
 
 
 class Layout:
@@ -99,7 +99,7 @@ class Counters:
         if kind == STRING:
             return self.strings.get(n, "")
         if kind == BOOLEAN:
-            return self.words[n] & 0xFF != 0
+            return self.words[n] != 0
         if bits := _SIGNED.get(kind):
             return (self.words[n] ^ 1 << bits - 1) - (1 << bits - 1)
         if kind == DOUBLE:
@@ -160,7 +160,7 @@ def _layout_of(names: tuple[str, ...], kinds: tuple[int, ...]) -> Layout:
 
 
 def _remember(key: object, layout: Layout) -> Layout:
-    if len(_layouts) >= 2 * _MOST_LAYOUTS:
+    if sum(len(one.names) for one in _layouts.values()) + len(layout.names) > _MOST_NAMES:
         _layouts.clear()
     _layouts[key] = layout
     return layout

@@ -1,0 +1,34 @@
+"""Rows for the history store, out of what libvirt told."""
+
+from __future__ import annotations
+
+from vmdash.metrics.lines import guest_lines
+from vmdash.virt.counters import Counters
+from vmdash.virt.stats import GuestStats
+
+
+def rows(cpu: dict[str, int | str], rest: dict[str, int | str]) -> list[str]:
+    told = (GuestStats("u-1", "web1", Counters.of(one)) for one in (cpu, rest))
+    return guest_lines("kvm1", 5, *told).splitlines()
+
+
+def test_counters_that_share_their_labels_share_a_row() -> None:
+    cpu: dict[str, int | str] = {"cpu.time": 7, "vcpu.current": 1, "vcpu.0.state": 1, "vcpu.0.delay": 9}
+    rest: dict[str, int | str] = {"balloon.rss": 2, "block.0.name": "vda", "block.0.rd.reqs": 3, "net.0.name": "a b"}
+    assert rows(cpu, {**rest, "net.0.rx.bytes": 4}) == [
+        "libvirt_domain,host=kvm1,domain=web1,uuid=u-1 info_cpu_time_seconds_total=7e-9,info_virtual_cpus=1 5",
+        "libvirt_domain,host=kvm1,domain=web1,uuid=u-1,vcpu=0 vcpu_state=1,vcpu_delay_seconds_total=9e-9 5",
+        "libvirt_domain,host=kvm1,domain=web1,uuid=u-1 memory_stats_rss_bytes=2048 5",
+        "libvirt_domain,host=kvm1,domain=web1,uuid=u-1,target_device=vda block_stats_read_requests_total=3 5",
+        r"libvirt_domain,host=kvm1,domain=web1,uuid=u-1,target_device=a\ b interface_stats_receive_bytes_total=4 5",
+    ]
+
+
+def test_a_disk_without_a_name_has_a_row_all_the_same() -> None:
+    assert rows({}, {"block.0.rd.reqs": 3}) == [
+        "libvirt_domain,host=kvm1,domain=web1,uuid=u-1 block_stats_read_requests_total=3 5"
+    ]
+
+
+def test_what_is_not_told_has_no_row() -> None:
+    assert rows({}, {"block.count": 0}) == []
