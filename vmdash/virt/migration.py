@@ -89,6 +89,12 @@ def read_progress(told: Mapping[str, Any], *, in_post_copy: bool = False) -> Mig
     )
 
 
+_ARRIVING = {
+    "type": libvirt.VIR_DOMAIN_JOB_UNBOUNDED,
+    libvirt.VIR_DOMAIN_JOB_OPERATION: libvirt.VIR_DOMAIN_JOB_OPERATION_MIGRATION_IN,
+}
+
+
 def migrate(
     guest: Guest, target_uri: str, options: MigrationOptions, *, target_xml: str = "", persistent_xml: str = ""
 ) -> None:
@@ -128,7 +134,8 @@ def _of_the_target(guest: Guest, target_uri: str, error: VirtError) -> VirtError
 
 
 def progress(guest: Guest) -> MigrationProgress | None:
-    """How far it is on its way out of this host, or into it; None when it does not move. Raises GuestNotFound."""
+    """How far it is on its way out of this host, or into it, of which libvirt tells no figures; None when it does not
+    move. Raises GuestNotFound."""
     with translate(f"read the migration of {guest.name}", guest.host):
         try:
             told = guest.raw.jobStats()
@@ -136,6 +143,8 @@ def progress(guest: Guest) -> MigrationProgress | None:
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_OPERATION_INVALID:  # it has just stopped here
                 return None
+            if error.get_error_code() == libvirt.VIR_ERR_OPERATION_UNSUPPORTED:  # "only on the source host"
+                return read_progress(_ARRIVING)
             raise
     post_copy = (state, reason) == (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_POSTCOPY)
     return read_progress(told, in_post_copy=post_copy)
