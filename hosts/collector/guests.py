@@ -136,7 +136,7 @@ class GuestWatch:
             known = self.known.get(uuid)
             if known is None:
                 self._full[uuid] = True
-            elif known.status is not status and known.status != status:
+            elif known.status != status:
                 self._states.setdefault(uuid, False)
         for uuid, known in self.known.items():
             if known.status.state.is_active and uuid not in statuses:

@@ -10,11 +10,10 @@ https://docs.victoriametrics.com, "How to send data from InfluxDB-compatible age
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Mapping
 from typing import Any
 
-from vmdash.virt.counters import Counters, Layout
+from vmdash.virt.counters import Counters, Layout, picker
 from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.stats import GuestStats
 
@@ -96,7 +95,7 @@ class _Rows:
         for kind, table in (("block", _BLOCK), ("net", _NET)):
             for n in layout.numbers(kind):
                 self._add(table, f"{kind}.{n}.", device=layout.index.get(f"{kind}.{n}.name"))
-        self._pick = itemgetter(*self._places) if self._places else _nothing
+        self._pick = picker(self._places)
 
     def text(self, head: str, at_ms: int, told: Counters) -> str:
         pool: list[Any] = [head, at_ms, *told.words]
@@ -123,10 +122,6 @@ class _Rows:
         self._places += [n + 2 for n, _, _ in told]
         self._places.append(1)
         self._kib += [n + 2 for n, _, unit in told if unit is _KIB]
-
-
-def _nothing(_pool: Sequence[Any]) -> tuple[Any, ...]:
-    return ()
 
 
 def taken_lines(host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> str:

@@ -119,11 +119,12 @@ class Totals:
         if any(len(places) > 1 for places in found):
             return lambda words: tuple([sum([words[n] for n in at]) if at else None for at in found])
         places = [at[0] if at else len(layout.names) for at in found]
-        pick = _picker(places)
+        pick = picker(places)
         return pick if all(found) else lambda words: pick([*words, None])
 
 
-def _picker(places: Sequence[int]) -> Callable[[Sequence[int | None]], tuple[int | None, ...]]:
+def picker(places: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+    """Takes what is at these places; `itemgetter` makes no tuple of a single one."""
     return itemgetter(*places) if len(places) > 1 else lambda words: tuple([words[n] for n in places])
 
 
