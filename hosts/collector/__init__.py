@@ -7,6 +7,7 @@ session       one open connection: what is read, in which order
 crowd         how often what can wait is done
 lane          the thread that libvirt may block
 turns         how many hosts are served at once
+waiting       waits and deadlines with hardly any timers
 sampling      counters become figures
 writer        the one thread that writes to the database
 publisher     live cache and browsers

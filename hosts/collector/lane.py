@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, TypeVar
 
+from hosts.collector.waiting import Deadlines
 from vmdash.virt.errors import HostHung
 
 log = logging.getLogger(__name__)
@@ -43,10 +44,7 @@ class Lane:
         self._loop = asyncio.get_running_loop()
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._busy = False
-        self._waited_for: dict[asyncio.Future[Any], float] = {}
-        """With the time when each is given up, in its order."""
-        self._watch: asyncio.TimerHandle | None = None
-        """Looks at them now and then: a timer for each call would cost as much as handing it over."""
+        self._deadlines = Deadlines(self._loop, deadline_s, self._give_up)
         self._thread = threading.Thread(target=self._work, name=f"lane-{name}", daemon=True)
         self._thread.start()
 
@@ -54,24 +52,16 @@ class Lane:
         """The result of `call(*arguments)`. Raises what it raises, and HostHung when that takes too long."""
         future: asyncio.Future[T] = self._loop.create_future()
         self._calls.put((partial(call, *arguments), future))
-        due = self._waited_for[future] = self._loop.time() + self._deadline_s
-        if self._watch is None:
-            self._watch = self._loop.call_at(due, self._look)
+        self._deadlines.begin(future)
         try:
             return await future
         finally:
-            del self._waited_for[future]
+            self._deadlines.end(future)
 
-    def _look(self) -> None:
-        """Give up what took too long, and look again when that may be so of the next."""
-        self._watch = None
-        reason = f"a call got no answer within {self._deadline_s:g} s"
-        for future, due in self._waited_for.items():
-            if due > self._loop.time():
-                self._watch = self._loop.call_at(due, self._look)
-                return
-            if not future.done():
-                future.set_exception(HostHung.because("use libvirt", self._name, reason=reason))
+    def _give_up(self, future: asyncio.Future[Any]) -> None:
+        if not future.done():
+            reason = f"a call got no answer within {self._deadline_s:g} s"
+            future.set_exception(HostHung.because("use libvirt", self._name, reason=reason))
 
     async def some(self, reading: Iterator[T]) -> tuple[list[T], bool]:
         """What `reading` gives within about `STEP_S`, and whether that was all. So long work is done in short steps."""
@@ -85,8 +75,7 @@ class Lane:
     async def finish(self, clean_up: Callable[[], object], *, patience_s: float | None = None) -> None:
         """End the thread after `clean_up`; when that takes longer than the deadline (or `patience_s`), leave it behind
         as stuck."""
-        if self._watch:
-            self._watch.cancel()
+        self._deadlines.close()
         future: asyncio.Future[object] = self._loop.create_future()
         self._calls.put((clean_up, future))
         self._calls.put(None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections import deque
@@ -12,6 +11,7 @@ from functools import partial
 
 import redis.asyncio
 
+from hosts.collector.waiting import wait
 from vmdash.live import groups
 from vmdash.live.messages import Message
 from vmdash.live.publish import add_to, publish
@@ -73,9 +73,7 @@ class Publisher:
                 away = False
                 await self._wake.wait()
                 if not self._urgent:
-                    with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(GATHER_S):
-                            await self._news.wait()
+                    await wait(self._news, time.monotonic() + GATHER_S)
                 self._wake.clear()
                 self._news.clear()
             except (redis.RedisError, OSError) as error:

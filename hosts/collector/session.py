@@ -34,6 +34,7 @@ from hosts.collector.sampling import History, Sampler
 from hosts.collector.screens import Screens
 from hosts.collector.survey import PoolHistory
 from hosts.collector.turns import Kind, Turn, Turns
+from hosts.collector.waiting import wait
 from hosts.collector.writer import HostSeen, Lease, Writer
 from hosts.models import Host
 from vmdash.virt import events
@@ -79,7 +80,6 @@ class Session:
         self._connection = connection
         self._lane = lane
         self._submit = partial(services.writer.submit, lease)
-        self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._turns: dict[Kind, Turn] = {}
         """Those we asked for and have not had yet."""
@@ -147,7 +147,9 @@ class Session:
                 self._wake.clear()
                 now = time.monotonic()
                 if not await self._do_next(now):
-                    await self._wait(min((due for duty in self._duties if (due := duty.due()) > now), default=math.inf))
+                    await wait(
+                        self._wake, min((due for duty in self._duties if (due := duty.due()) > now), default=math.inf)
+                    )
         finally:
             self._give_back([*self._turns])
         raise ConnectionLost.because("watch the guests", self._host.name, detail=f"It was closed: {self._closed}.")
@@ -194,14 +196,6 @@ class Session:
         except CallError as error:  # about one guest or one function; the connection is as good as before
             log.warning("%s: %s %s", self._host.name, error, error.detail)
         self.answered_at = timezone.now()
-
-    async def _wait(self, until: float) -> None:
-        timer = self._loop.call_at(until, self._wake.set) if until < math.inf else None  # its time is monotonic, too
-        try:
-            await self._wake.wait()
-        finally:
-            if timer:
-                timer.cancel()
 
     async def _read_host(self) -> None:
         if self._host_reading is None:

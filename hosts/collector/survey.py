@@ -25,6 +25,7 @@ from hosts.collector.lane import Lane
 from hosts.collector.opening import KEEPALIVE_SURVEY, open_connection
 from hosts.collector.rhythm import Rhythm
 from hosts.collector.turns import Kind, Turns
+from hosts.collector.waiting import wait
 from hosts.collector.writer import HostSeen, Lease, Writer
 from hosts.models import Host
 from vmdash.exceptions import VmdashError
@@ -129,7 +130,7 @@ class Survey:
             if self._next() <= time.monotonic():
                 await self._round(connection, lane)
             else:
-                await self._wait(self._next())
+                await wait(self._wake, self._next())
 
     def _next(self) -> float:
         return 0 if self._wanted else min([self._rhythm.due, *self._due.values()])
@@ -196,13 +197,6 @@ class Survey:
         self._submit(PoolSeen(facts, at, tuple(volumes)))
         took_s = time.monotonic() - began
         self._due[facts.uuid] = max(self._due[facts.uuid], time.monotonic() + 10 * took_s)
-
-    async def _wait(self, until: float) -> None:
-        try:
-            async with asyncio.timeout(until - time.monotonic()):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
 
 
 def _close(connections: Iterable[HostConnection]) -> None:

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from enum import Enum
 from weakref import WeakKeyDictionary
 
+from hosts.collector.waiting import Deadlines
+
 LONG_S = 0.5
 """A step that takes longer is a slow host's, or a hung one's, and no work for us: it keeps nobody waiting. Nor does one
 who does not use the turn."""
@@ -32,13 +34,9 @@ class Turns:
     """Used on one event loop's thread."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, most: int) -> None:
-        self._loop = loop
         self._free = most
         self._waiting: deque[Turn] = deque()
-        self._begun: dict[Turn, float] = {}
-        """Those that are had, with the time when each becomes a long one, in its order."""
-        self._watch: asyncio.TimerHandle | None = None
-        """Set while anybody waits."""
+        self._had: Deadlines[Turn] = Deadlines(loop, LONG_S, Turn.end)
 
     @classmethod
     def of_this_loop(cls, kind: Kind) -> Turns:
@@ -54,8 +52,6 @@ class Turns:
             self._begin(turn)
         else:
             self._waiting.append(turn)
-            if self._watch is None:
-                self._end_long_ones()
         return turn
 
     async def wait(self) -> Turn:
@@ -71,7 +67,7 @@ class Turns:
         return turn
 
     def give_back(self, turn: Turn) -> None:
-        del self._begun[turn]
+        self._had.end(turn)
         self._free += 1
         while self._free and self._waiting:
             following = self._waiting.popleft()
@@ -81,18 +77,8 @@ class Turns:
 
     def _begin(self, turn: Turn) -> None:
         self._free -= 1
-        self._begun[turn] = self._loop.time() + LONG_S
+        self._had.begin(turn)
         turn.has_come = True
-
-    def _end_long_ones(self) -> None:
-        """While anybody waits."""
-        self._watch = None
-        while self._waiting and self._begun:
-            turn, long_at = next(iter(self._begun.items()))
-            if long_at > self._loop.time():
-                self._watch = self._loop.call_at(long_at, self._end_long_ones)
-                return
-            turn.end()
 
 
 class Turn:
