@@ -9,6 +9,7 @@ lane          the thread that libvirt may block
 turns         how many hosts are served at once
 waiting       waits and deadlines with hardly any timers
 sampling      counters become figures
+guest_figures those of one guest
 writer        the one thread that writes to the database
 publisher     live cache and browsers
 inventory     the interface through which guests are handed over

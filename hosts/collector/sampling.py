@@ -11,20 +11,19 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import repeat
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from hosts.collector.contention import Contention, busy_fractions
-from vmdash.live.messages import CellSample, GuestSample, HostSample, Pulse, Tick
+from hosts.collector.guest_figures import GuestFigures, percent, unknown, update_cpu, update_rest
+from vmdash.live.messages import CellSample, HostSample, Pulse, Tick
 from vmdash.live.publish import encode
 from vmdash.metrics.sums import HostSums
 from vmdash.virt import rates, stats
 from vmdash.virt.connection import HostConnection
-from vmdash.virt.counters import Totals
 from vmdash.virt.errors import CallUnsupported, GuestNotFound, InvalidState
 from vmdash.virt.guest import Guest
 from vmdash.virt.node import CpuTimes, MemoryUse
-from vmdash.virt.rates import CpuRates, CpuUse
+from vmdash.virt.rates import CpuRates
 from vmdash.virt.states import GuestStatus
 from vmdash.virt.stats import GuestStats
 
@@ -68,61 +67,6 @@ class Round:
     pulse: str
 
 
-class _Totals(NamedTuple):
-    """What is read of the slow tier, over all disks and cards; the first twelve are counters, then comes memory in KiB.
-    Nothing else of that tier is kept, since there is much in it."""
-
-    rd: int | None = None
-    wr: int | None = None
-    rd_reqs: int | None = None
-    wr_reqs: int | None = None
-    rd_ns: int | None = None
-    wr_ns: int | None = None
-    rx: int | None = None
-    tx: int | None = None
-    rx_drop: int | None = None
-    tx_drop: int | None = None
-    swap_in: int | None = None
-    swap_out: int | None = None
-    rss: int | None = None
-    available: int | None = None
-    unused: int | None = None
-    usable: int | None = None
-
-
-_UNKNOWN = _Totals()
-_COUNTERS = 12
-_read_totals = Totals(
-    *("block.*.rd.bytes", "block.*.wr.bytes", "block.*.rd.reqs", "block.*.wr.reqs"),
-    *("block.*.rd.times", "block.*.wr.times", "net.*.rx.bytes", "net.*.tx.bytes", "net.*.rx.drop", "net.*.tx.drop"),
-    *("balloon.swap_in", "balloon.swap_out"),
-    *("balloon.rss", "balloon.available", "balloon.unused", "balloon.usable"),
-)
-
-
-@dataclass(slots=True)
-class _Figures:
-    """One guest: what was read last in each tier, with its time (monotonic), and the figures made of it."""
-
-    name: str
-    sample: GuestSample
-    fast: GuestStats | None = None
-    fast_at: float = 0
-    before: GuestStats | None = None
-    """What `fast` was the round before."""
-    slow: _Totals = _UNKNOWN
-    slow_at: float = 0
-    use: CpuUse | None = None
-    places: dict[str, int | None] | None = None
-    placed_at: float = 0
-    """When that was recorded last (monotonic)."""
-    vcpus: int = 0
-
-    @property
-    def steal_cores(self) -> float | None:
-        return self.use.steal_cores if self.use else None
-
-
 @dataclass(slots=True)
 class _Node:
     cpu: CpuTimes | None = None
@@ -141,7 +85,7 @@ class Sampler:
         self._connection = connection
         self._host_id = host_id
         self._history = history
-        self._guests: dict[str, _Figures] = {}
+        self._guests: dict[str, GuestFigures] = {}
         self._node = _Node()
         self._contention = Contention()
         self._sums = HostSums()
@@ -164,15 +108,15 @@ class Sampler:
         read = self._try("guest statistics", lambda: stats.fast(self._connection))
         now, at_ms = time.monotonic(), int(time.time() * 1000)
         self._read_node_cpu()
-        figures: dict[str, _Figures] = {}
+        figures: dict[str, GuestFigures] = {}
         for one in read or ():
             known = self._guests.get(one.uuid)
             if known is None:
-                known = _Figures(one.name, _unknown())
+                known = GuestFigures(one.name, unknown())
             figures[one.uuid] = known
-            _update_cpu(known, one, now)
+            update_cpu(known, one, now)
         if read is None:
-            figures = {uuid: _Figures(name, _unknown()) for uuid, name in active.items()}
+            figures = {uuid: GuestFigures(name, unknown()) for uuid, name in active.items()}
         self._guests = figures
         self._elapsed_s, self._fast_at = now - self._fast_at if self._fast_at else 0.0, now
         self._add_steal()
@@ -195,7 +139,7 @@ class Sampler:
             known = self._guests.get(one.uuid)
             if known is None or known.fast is None:
                 continue  # it has come since the last round of the fast tier
-            _update_rest(known, one, now, at_ms)
+            update_rest(known, one, now, at_ms)
             told.append((known.fast, one))
         self._history.guests(self._connection.name, at_ms, told)
 
@@ -241,7 +185,7 @@ class Sampler:
                     known.places = {str(number): cpu for number, cpu in places.items()}
                     self._record_cells(known, places)
 
-    def _record_cells(self, guest: _Figures, places: Mapping[int, int | None]) -> None:
+    def _record_cells(self, guest: GuestFigures, places: Mapping[int, int | None]) -> None:
         cells, now = self._try("NUMA cells", self._connection.node.cells) or (), time.monotonic()
         is_due = now - guest.placed_at >= _RECORD_PLACES_S
         if len(cells) > 1 and is_due and guest.fast and any(cpu is not None for cpu in places.values()):
@@ -347,7 +291,7 @@ class Sampler:
         memory = self._node.memory
         return {
             "cpu": self._node.cpu_percent,
-            "steal": _percent(sum(figures.steal_cores or 0 for figures in known) / vcpus) if vcpus else None,
+            "steal": percent(sum(figures.steal_cores or 0 for figures in known) / vcpus) if vcpus else None,
             "mem": memory.total_kib - _available_kib(memory) if memory else None,
             "mem_total": memory.total_kib if memory else None,
             "running": len(self._guests),
@@ -356,87 +300,10 @@ class Sampler:
         }
 
 
-def _unknown() -> GuestSample:
-    return {
-        "cpu": None,
-        "steal": None,
-        "steal_max": None,
-        "mem": None,
-        "rss": None,
-        "rd": None,
-        "wr": None,
-        "rx": None,
-        "tx": None,
-        "swap": None,
-        "ops": None,
-        "lat": None,
-        "drop": None,
-        "slow_at": None,
-    }
-
-
-def _update_cpu(guest: _Figures, after: GuestStats, now: float) -> None:
-    before, elapsed_s = guest.fast, now - guest.fast_at
-    guest.before, guest.fast, guest.fast_at = before, after, now
-    guest.vcpus, guest.name = after.vcpu_count, after.name
-    use = guest.use = rates.cpu_use(before, after, elapsed_s) if before else None
-    sample = guest.sample
-    if use is None:
-        sample["cpu"] = sample["steal"] = sample["steal_max"] = None
-        return
-    sample["cpu"] = _percent(use.cores_used / guest.vcpus) if guest.vcpus else None
-    sample["steal"] = _percent(use.steal_mean)
-    sample["steal_max"] = _percent(use.steal_worst)
-
-
-def _update_rest(guest: _Figures, after: GuestStats, now: float, at_ms: int) -> None:
-    totals = _Totals._make(after.raw.read(_read_totals))
-    rd, wr, rd_reqs, wr_reqs, rd_ns, wr_ns, rx, tx, rx_drop, tx_drop, swap_in, swap_out = map(
-        rates.rate, guest.slow[:_COUNTERS], totals, repeat(now - guest.slow_at)
-    )
-    guest.slow, guest.slow_at = totals, now
-    requests, busy_ns = _sum_of(rd_reqs, wr_reqs), _sum_of(rd_ns, wr_ns)
-    swap, drops = _sum_of(swap_in, swap_out), _sum_of(rx_drop, tx_drop)
-    guest.sample |= {
-        "mem": _used_kib(totals),
-        "rss": totals.rss,
-        "rd": _rounded(rd),
-        "wr": _rounded(wr),
-        "rx": _rounded(rx),
-        "tx": _rounded(tx),
-        "swap": None if swap is None else round(swap * 1024),
-        "ops": None if requests is None else round(requests, 1),
-        "lat": round(busy_ns / requests / 1e6, 1) if requests and busy_ns is not None else None,
-        "drop": None if drops is None else round(drops, 1),
-        "slow_at": at_ms,
-    }
-
-
-def _sum_of(one: float | None, other: float | None) -> float | None:
-    """None when neither is known."""
-    return other if one is None else one if other is None else one + other
-
-
 def _total(values: Iterable[int | None]) -> int | None:
     """None when none is known."""
     known = [value for value in values if value is not None]
     return sum(known) if known else None
-
-
-def _rounded(value: float | None) -> int | None:
-    return None if value is None else round(value)
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else round(share * 100, 1)
-
-
-def _used_kib(memory: _Totals) -> int | None:
-    """What the guest itself uses, without what it could free at once; unknown without a balloon driver in the guest."""
-    if memory.available is None:
-        return None
-    free_kib = memory.unused if memory.usable is None else memory.usable
-    return None if free_kib is None else memory.available - free_kib
 
 
 def _available_kib(memory: MemoryUse) -> int:
