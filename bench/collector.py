@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import httpx
@@ -41,7 +42,7 @@ CHANGES_PER_S = 5
 HUNG_SHARE = 0.1
 STORE_S = 700
 NEW_SERIES = 1.001
-"""By how much more series the store may know after ten seconds, once it is settled."""
+"""By how much more series the store may know after twenty seconds, once it is settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +161,16 @@ class Fleet:
 
     def _settle(self) -> None:
         """Wait until the history store has met every series, which it does within ten minutes (the coarse copies), and
-        until the collectors' CPU use stays about the same, for two minutes at most."""
+        has taken what had to wait for it, and until the collectors' CPU use stays about the same, for two minutes at
+        most."""
         met, end = 0.0, time.monotonic() + STORE_S
-        while (now := _total("vm_new_timeseries_created_total")) > met * NEW_SERIES and time.monotonic() < end:
+        spool = Path(os.environ["VMDASH_DATA_DIR"]) / "spool"
+        while time.monotonic() < end:
+            now = _total("vm_new_timeseries_created_total")
+            if now <= met * NEW_SERIES and not any(spool.glob("*/*.gz")):
+                break
             met = now
-            time.sleep(INTERVAL_S)
+            time.sleep(2 * INTERVAL_S)
         before = math.inf
         for _ in range(12):
             meters = [Meter(one.pid) for one in self._collectors]

@@ -38,6 +38,9 @@ class Crowd:
 
 
 MANY_HOSTS = 100
+MANY_HOSTS_SWITCH_S = 0.005
+"""How long a thread may compute while others want to (CPython's own default): with so many of them, to interrupt each
+step several times and to go on with cold caches costs more than to wait for its end."""
 
 
 def stay_on_one_cpu() -> socket.socket | None:

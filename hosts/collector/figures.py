@@ -1,36 +1,42 @@
-"""When a host's figures are read: the fast tier in one step, the slow one a few guests at a time."""
+"""When a host's figures are read: the fast tier first, then who takes what guests lose, then the slow tier, a few
+guests at a time.
+
+All of that for as long as a step may take, in one go: to hand over from the event loop to the lane and back takes as
+much as the figures of some ten guests.
+"""
 
 from __future__ import annotations
 
 import math
 import time
 from collections import deque
-from functools import partial
+from collections.abc import Mapping
 
 from django.conf import settings
 
 from hosts.collector.crowd import Crowd
 from hosts.collector.duties import Duty
 from hosts.collector.guests import GuestWatch
-from hosts.collector.lane import Lane
+from hosts.collector.lane import STEP_S, Lane
 from hosts.collector.publisher import Publisher
 from hosts.collector.rhythm import Rhythm
-from hosts.collector.sampling import Sampler
+from hosts.collector.sampling import Round, Sampler
 from hosts.collector.turns import Kind
 from hosts.models import Host
 
-_STEP_S = 0.04
-"""About how long a step of the slow tier may take: an event waits for no longer."""
-_PLACES_PER_STEP = 40
+_PIECE_S = STEP_S / 3
+"""About how long one call of the slow tier may take."""
+_PLACES_AT_ONCE = 40
 """vCPUs are found without asking QEMU: a fraction of a millisecond a guest."""
-_FIRST_STEP = 5
-"""Guests in the very first step, when nobody knows yet how long one takes."""
+_FIRST = 5
+"""Guests in the very first call of the slow tier, when nobody knows yet how long one takes."""
 _SLOWER_AT_MOST = 1.2
-"""By how much a guest is taken to be slower than in the step before: what one step waited for is no guest's doing."""
+"""By how much a guest is taken to be slower than in the call before: what one call waited for is no guest's doing."""
 
 
 class Figures:
-    """Used on the event loop's thread."""
+    """Its duties are for the event loop's thread. What they have the lane do uses the same attributes; the loop leaves
+    them alone meanwhile, since a session takes one step after the other."""
 
     def __init__(
         self, host: Host, lane: Lane, sampler: Sampler, watch: GuestWatch, publisher: Publisher, crowd: Crowd
@@ -42,49 +48,48 @@ class Figures:
         self._publisher = publisher
         self._fast = Rhythm(f"{host.name}: states and CPU", host.fast_interval_s or settings.FAST_INTERVAL_S)
         self._slow = Rhythm(f"{host.name}: all figures", host.slow_interval_s or settings.SLOW_INTERVAL_S)
+        self._done: Round | None = None
+        """A round of the fast tier that was not handed over yet."""
         self._waiting: deque[str] = deque()
+        """Guests that the slow tier has still to read in this round."""
         self._places = Rhythm(f"{host.name}: places of vCPUs", settings.PLACES_INTERVAL_S, crowd.stretch)
         self._own_work = Rhythm(f"{host.name}: its own work", settings.PLACES_INTERVAL_S, crowd.stretch)
         self._unplaced: deque[str] = deque()
         self._contended: deque[str] | None = None
         """Guests whose vCPUs are to be found; empty: all are. None while nobody loses anything."""
         self._took_s = 0.0
-        self._each_s = _STEP_S / _FIRST_STEP
+        self._each_s = _PIECE_S / _FIRST
         """How long one guest takes in the slow tier."""
 
-    def duties(self) -> tuple[Duty, Duty, Duty, Duty]:
-        """The fast tier; the slow one, which is less urgent; who takes what guests lose; where vCPUs are."""
+    def duties(self) -> tuple[Duty, Duty, Duty]:
+        """The fast tier, with as much of the rest as there is time for; what is left of the rest; where vCPUs are."""
         return (
             Duty(lambda: self._fast.due, self._tick, turns=Kind.FIGURES),
-            Duty(lambda: 0 if self._waiting else self._slow.due, self._slow_step, turns=Kind.FIGURES),
-            Duty(lambda: 0 if self._contended is not None else math.inf, self._blame_step, turns=Kind.FIGURES),
+            Duty(self._rest_due, self._go_on, turns=Kind.FIGURES),
             Duty(lambda: 0 if self._unplaced else self._places.due, self._places_step, turns=Kind.REST),
         )
+
+    def _rest_due(self) -> float:
+        return 0 if self._contended is not None or self._waiting else self._slow.due
 
     async def _tick(self) -> None:
         names = {}
         if self._sampler.needs_names:
             names = {uuid: guest.name for uuid, guest in self._watch.active().items()}
-        with self._fast.round():
-            done = await self._lane.run(self._sampler.fast, self._fast.interval_s, len(self._watch.known), names)
+        try:
+            await self._lane.run(self._round, names)
+        finally:  # what was read is good, whatever became of the rest
+            done, self._done = self._done, None
+            if done:
+                self._hand_over(done)
+
+    def _hand_over(self, done: Round) -> None:
         self._publisher.tick(self._host_id, done.tick, done.pulse)
         if done.statuses is not None:
             self._watch.compare(done.statuses)
-        contended = self._sampler.contended()
-        self._contended = None if contended is None else deque(contended)
 
-    async def _blame_step(self) -> None:
-        """Find some of the vCPUs; once all are found, say who took whose time. The next tick tells it."""
-        contended = self._contended
-        self._contended = None  # should this fail, the next round is another try
-        if contended:
-            uuids = [contended.popleft() for _ in range(min(_PLACES_PER_STEP, len(contended)))]
-            await self._lane.run(self._sampler.place, self._watch.active_among(uuids))
-            self._contended = contended
-        else:
-            measure = self._own_work.due <= time.monotonic()
-            if await self._lane.run(partial(self._sampler.attribute, measure=measure)):
-                self._own_work.done(0)
+    async def _go_on(self) -> None:
+        await self._lane.run(self._some_of_the_rest, time.monotonic())
 
     async def _places_step(self) -> None:
         if not self._unplaced:  # a new round
@@ -94,29 +99,63 @@ class Figures:
             finally:
                 self._places.done(0)
             return
-        uuids = [self._unplaced.popleft() for _ in range(min(_PLACES_PER_STEP, len(self._unplaced)))]
-        await self._lane.run(self._sampler.place, self._watch.active_among(uuids))
+        await self._lane.run(self._place, self._unplaced)
 
-    async def _slow_step(self) -> None:
+    # In the lane
+
+    def _round(self, names: Mapping[str, str]) -> None:
         began = time.monotonic()
+        with self._fast.round():
+            self._done = self._sampler.fast(self._fast.interval_s, len(self._watch.known), names)
+        contended = self._sampler.contended()
+        self._contended = None if contended is None else deque(contended)
+        self._some_of_the_rest(began + self._fast.interval_s, began)
+
+    def _some_of_the_rest(self, until: float, began: float | None = None) -> None:
+        """What is due then, for as long as a step that began at that time may still take."""
+        end = (began or until) + STEP_S
+        while time.monotonic() < end:
+            if self._contended is not None:
+                self._blame(self._contended)
+            elif self._waiting or self._slow.due <= until:
+                self._read_on()
+            else:
+                return
+
+    def _blame(self, contended: deque[str]) -> None:
+        """Find some of the vCPUs; once all are found, say who took whose time. The next tick tells it."""
+        self._contended = None  # should this fail, the next round is another try
+        if contended:
+            self._place(contended)
+            self._contended = contended
+        elif self._sampler.attribute(measure=self._own_work.due <= time.monotonic()):
+            self._own_work.done(0)
+
+    def _place(self, guests: deque[str]) -> None:
+        uuids = [guests.popleft() for _ in range(min(_PLACES_AT_ONCE, len(guests)))]
+        self._sampler.place(self._watch.active_among(uuids))
+
+    def _read_on(self) -> None:
+        """A few guests of the slow tier."""
+        began = time.monotonic()
+        begins = not self._waiting
+        if begins:
+            self._took_s = 0
+            self._waiting.extend(self._watch.active())
         try:
-            begins = not self._waiting
-            if begins:
-                self._took_s = 0
-                self._waiting.extend(self._watch.active())
-            await self._read_some(node=begins)
+            self._read_some(node=begins)
         finally:
             self._took_s += time.monotonic() - began
             if not self._waiting:
                 self._slow.done(self._took_s)
 
-    async def _read_some(self, *, node: bool) -> None:
-        per_step = max(1, math.floor(_STEP_S / self._each_s))
-        uuids = [self._waiting.popleft() for _ in range(min(per_step, len(self._waiting)))]
+    def _read_some(self, *, node: bool) -> None:
+        at_once = max(1, math.floor(_PIECE_S / self._each_s))
+        uuids = [self._waiting.popleft() for _ in range(min(at_once, len(self._waiting)))]
         guests = self._watch.active_among(uuids)
         if guests or node:
             asked = time.monotonic()
-            await self._lane.run(partial(self._sampler.slow, guests, node=node))
+            self._sampler.slow(guests, node=node)
             if guests:
                 each_s = (time.monotonic() - asked) / len(guests)
                 self._each_s = min(each_s, _SLOWER_AT_MOST * self._each_s)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import signal
 import socket
+import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, cast
@@ -16,7 +17,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import Error, close_old_connections
 
-from hosts.collector.crowd import MANY_HOSTS, Crowd, stay_on_one_cpu
+from hosts.collector.crowd import MANY_HOSTS, MANY_HOSTS_SWITCH_S, Crowd, stay_on_one_cpu
 from hosts.collector.host import HostCollector
 from hosts.collector.inventory import GuestInventory, Outcome, StorageInventory
 from hosts.collector.lane import stuck_threads
@@ -156,6 +157,7 @@ class Collector:
         hosts = self._hosts  # others may be read while we wait
         tokens, share = await self._leases.renew(list(hosts))
         if len(tokens) >= MANY_HOSTS and self._own_cpu is None:
+            sys.setswitchinterval(MANY_HOSTS_SWITCH_S)
             self._own_cpu = stay_on_one_cpu()
         too_many = surplus(tokens, share)
         gone = [host_id for host_id in self._watched if host_id not in hosts]

@@ -100,10 +100,10 @@ class Session:
         self._host_pieces: list[dict[str, Any]] = []
         self._host_columns: dict[str, Any] = {}
         states, full, sweep, definitions = self._watch.duties()
-        tick, slow, blame, places = figures.duties()
+        tick, figures_left, places = figures.duties()
         of_host = Duty(lambda: 0 if self._host_reading else self._host_rhythm.due, self._read_host, turns=Kind.REST)
         screens, agents = self._screens.duty(), self._agents.duty()
-        self._duties = (states, tick, full, blame, slow, sweep, of_host, definitions, places, screens, agents)
+        self._duties = (states, tick, full, figures_left, sweep, of_host, definitions, places, screens, agents)
 
     # Called on the event loop's thread
 

@@ -32,3 +32,14 @@ def test_a_disk_without_a_name_has_a_row_all_the_same() -> None:
 
 def test_what_is_not_told_has_no_row() -> None:
     assert rows({}, {"block.count": 0}) == []
+
+
+def test_what_stays_the_same_may_be_left_out() -> None:
+    cpu = Counters.of({"vcpu.current": 1, "vcpu.0.state": 1, "vcpu.0.delay": 9})
+    rest = Counters.of({"balloon.maximum": 4, "balloon.rss": 2, "block.0.capacity": 8, "block.0.physical": 6})
+    told = (GuestStats("u-1", "web1", one) for one in (cpu, rest))
+    assert guest_lines("kvm1", 5, *told, steady=False).splitlines() == [
+        "libvirt_domain,host=kvm1,domain=web1,uuid=u-1 info_virtual_cpus=1 5",
+        "libvirt_domain,host=kvm1,domain=web1,uuid=u-1,vcpu=0 vcpu_delay_seconds_total=9e-9 5",
+        "libvirt_domain,host=kvm1,domain=web1,uuid=u-1 memory_stats_rss_bytes=2048 5",
+    ]

@@ -25,7 +25,7 @@ from vmdash.virt.stats import GuestStats
 
 NAME = r'web "1", a=\b'
 CPU = GuestStats("u-1", NAME, Counters.of({"cpu.time": 1_500_000_000, "vcpu.current": 1, "vcpu.maximum": 0}))
-REST = GuestStats("u-1", NAME, Counters.of({}))
+REST = GuestStats("u-1", NAME, Counters.of({"block.0.name": "vda", "block.0.capacity": 8}))
 
 
 @asynccontextmanager
@@ -42,6 +42,14 @@ async def values(query: str) -> list[tuple[dict[str, str], float]]:
     async with httpx.AsyncClient(base_url=django_settings.TSDB_URL) as store:
         answer = await store.get("/api/v1/query", params={"query": query})
     return [(one["metric"], float(one["value"][1])) for one in answer.json()["data"]["result"]]
+
+
+async def times(query: str, at_least: int = 0) -> list[float]:
+    """When the points of one series are, in Unix seconds; none while there are fewer than that."""
+    async with httpx.AsyncClient(base_url=django_settings.TSDB_URL) as store:
+        answer = await store.get("/api/v1/query", params={"query": query})
+    found = [float(at) for one in answer.json()["data"]["result"] for at, _ in one["values"]]
+    return found if len(found) >= at_least else []
 
 
 @pytest.fixture
@@ -106,3 +114,20 @@ def test_the_coarse_copy_is_one_reading_in_ten_minutes() -> None:
     assert len(copied) in (144, 145)
     assert {later - earlier for earlier, later in pairwise(copied[1:])} == {600_000}
     assert coarse.with_copy("u-2", 0, "a 1\nb 2\n") == "a 1\nb 2\ncoarse:a 1\ncoarse:b 2\n"
+
+
+async def test_what_hardly_ever_changes_is_sent_once_a_minute_and_is_in_each_coarse_copy(
+    victoria_metrics: str, quick: None
+) -> None:
+    writer, began_ms = HistoryWriter(), int(time.time() * 1000) - 1_500_000
+    for at_ms in range(began_ms, began_ms + 1_200_000, 10_000):
+        writer.guests("six", at_ms, [(CPU, REST)])
+
+    async with running(writer):
+        often = await poll_async(lambda: times('libvirt_domain_info_virtual_cpus{host="six"}[1h]', 120), 20)
+
+    assert {later - earlier for earlier, later in pairwise(often)} == {10}
+    seldom = await times('libvirt_domain_block_stats_capacity_bytes{host="six"}[1h]')
+    assert {later - earlier for earlier, later in pairwise(seldom[1:])} == {60}
+    copies = await times('coarse:libvirt_domain_block_stats_capacity_bytes{host="six"}[1h]')
+    assert len(copies) in (2, 3)

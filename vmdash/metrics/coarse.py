@@ -13,16 +13,31 @@ PREFIX = "coarse:"
 EVERY_MS = 600_000
 
 
+class Seldom:
+    """Whether the time has come again for a thing, once in `every_ms`: not for all at the same moment. For any thread,
+    as long as each thing has one thread at a time."""
+
+    def __init__(self, every_ms: int) -> None:
+        self._every_ms = every_ms
+        self._slots: dict[str, int] = {}
+
+    def has_come(self, what: str, at_ms: int) -> bool:
+        """Also when nobody has asked for that thing before."""
+        slot = (at_ms + zlib.crc32(what.encode()) % self._every_ms) // self._every_ms
+        if self._slots.get(what) == slot:
+            return False
+        self._slots[what] = slot
+        return True
+
+
 class Coarse:
     """Remembers who was copied when. For any thread, as long as each thing has one thread at a time."""
 
     def __init__(self) -> None:
-        self._slots: dict[str, int] = {}
+        self._time = Seldom(EVERY_MS)
 
     def with_copy(self, what: str, at_ms: int, rows: str) -> str:
-        """The rows, and their copy when the time has come for `what`: not for all at the same moment."""
-        slot = (at_ms + zlib.crc32(what.encode()) % EVERY_MS) // EVERY_MS
-        if self._slots.get(what) == slot or not rows:
+        """The rows, and their copy when the time has come for `what`."""
+        if not rows or not self._time.has_come(what, at_ms):
             return rows
-        self._slots[what] = slot
         return rows + PREFIX + rows[:-1].replace("\n", f"\n{PREFIX}") + "\n"

@@ -10,7 +10,7 @@ https://docs.victoriametrics.com, "How to send data from InfluxDB-compatible age
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from vmdash.virt.counters import Counters, Layout, picker
@@ -69,19 +69,24 @@ _NET: _Table = (
     ("tx.errs", "interface_stats_transmit_errors_total", _AS_IS),
     ("tx.drop", "interface_stats_transmit_drops_total", _AS_IS),
 )
+_STEADY = frozenset(("state", "balloon.maximum", "allocation", "capacity", "physical"))
+"""Those that stay as they are for hours: a fifth of all. Once a minute is enough for them."""
 
 
-def guest_lines(host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> str:
-    """Everything known of one guest: `cpu` from the fast tier of sampling, `rest` from the slow one."""
+def guest_lines(host: str, at_ms: int, cpu: GuestStats, rest: GuestStats, *, steady: bool = True) -> str:
+    """Everything known of one guest: `cpu` from the fast tier of sampling, `rest` from the slow one. Without `steady`,
+    only what changes."""
     head = f"libvirt_domain,host={escape(host)},domain={escape(cpu.name)},uuid={cpu.uuid}"
-    return "".join([told.layout.of(_Rows).text(head, at_ms, told) for told in (cpu.raw, rest.raw)])
+    make = _all_rows if steady else _changing_rows
+    return "".join([told.layout.of(make).text(head, at_ms, told) for told in (cpu.raw, rest.raw)])
 
 
 class _Rows:
     """The rows of a guest whose counters have this layout, as one template for all its values."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, without: Container[str] = ()) -> None:
         self._layout = layout
+        self._without = without
         self._template = ""
         self._places: list[int] = []
         """What goes into the template, by its place among: the head, the time, the values."""
@@ -108,7 +113,11 @@ class _Rows:
     def _add(self, table: _Table, prefix: str = "", labels: str = "", device: int | None = None) -> None:
         """A row of those counters that are told, if any. `device`: where its name is."""
         index = self._layout.index
-        told = [(index[prefix + key], name, unit) for key, name, unit in table if prefix + key in index]
+        told = [
+            (index[prefix + key], name, unit)
+            for key, name, unit in table
+            if prefix + key in index and key not in self._without
+        ]
         if not told:
             return
         values = ",".join(f"{name}={unit}" for _, name, unit in told)
@@ -122,6 +131,14 @@ class _Rows:
         self._places += [n + 2 for n, _, _ in told]
         self._places.append(1)
         self._kib += [n + 2 for n, _, unit in told if unit is _KIB]
+
+
+def _all_rows(layout: Layout) -> _Rows:
+    return _Rows(layout)
+
+
+def _changing_rows(layout: Layout) -> _Rows:
+    return _Rows(layout, without=_STEADY)
 
 
 def taken_lines(host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> str:

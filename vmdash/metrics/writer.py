@@ -19,7 +19,7 @@ from typing import ParamSpec, TypeVar
 import httpx
 from django.conf import settings
 
-from vmdash.metrics.coarse import Coarse
+from vmdash.metrics.coarse import EVERY_MS, Coarse, Seldom
 from vmdash.metrics.lines import WRITE_PATH, guest_lines, node_lines, taken_lines
 from vmdash.metrics.spool import Spool
 from vmdash.metrics.sums import HostSums, cell_cpu_lines, cell_lines, placed_lines, pool_lines, sum_lines
@@ -34,6 +34,8 @@ T = TypeVar("T")
 INTERVAL_S = 1
 RETRY_S = 5
 TIMEOUT_S = 10
+STEADY_EVERY_MS = EVERY_MS // 10
+"""What hardly ever changes is sent so often."""
 SPILL_EVERY_S = 5
 """While the store is away; who kills the collector loses no more than this."""
 _REQUEST_BYTES = 4 * 1024 * 1024
@@ -68,6 +70,7 @@ class HistoryWriter:
         self._keep_bytes = keep_bytes
         self._spool = spool or Spool(settings.DATA_DIR / "spool", settings.HISTORY_SPOOL_MIB * 1024**2)
         self._coarse = Coarse()
+        self._steady = Seldom(STEADY_EVERY_MS)
         self._away_since: float | None = None
         self._dropped = 0
         self._holding = False
@@ -76,8 +79,12 @@ class HistoryWriter:
         self._said_disk = False
 
     def guests(self, host: str, at_ms: int, read: Iterable[tuple[GuestStats, GuestStats]]) -> None:
-        copy = self._coarse.with_copy
-        self._add("".join([copy(cpu.uuid, at_ms, guest_lines(host, at_ms, cpu, rest)) for cpu, rest in read]))
+        self._add("".join([self._guest(host, at_ms, cpu, rest) for cpu, rest in read]))
+
+    def _guest(self, host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> str:
+        steady = self._steady.has_come(cpu.uuid, at_ms)  # ten times between two copies, which have everything so
+        lines = guest_lines(host, at_ms, cpu, rest, steady=steady)
+        return self._coarse.with_copy(cpu.uuid, at_ms, lines)
 
     def node(self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> None:
         self._add(self._coarse.with_copy(host, at_ms, node_lines(host, at_ms, cpu, memory)))
