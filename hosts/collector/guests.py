@@ -7,7 +7,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -278,13 +277,12 @@ class GuestWatch:
 
     def _facts_of_all(self) -> Iterator[Swept]:
         """In the lane."""
-        for facts in self._connection.inventory():
-            if isinstance(facts, UnreadGuest):
-                yield facts
-                continue
-            known = self.known.get(facts.uuid)
-            with suppress(GuestNotFound):  # undefined meanwhile
-                yield steady(facts), known.handle if known else self._connection.guest(facts.uuid)
+        for one in self._connection.inventory(self._handle):
+            yield one if isinstance(one, UnreadGuest) else (steady(one[0]), one[1])
+
+    def _handle(self, uuid: str) -> Guest:
+        known = self.known.get(uuid)
+        return known.handle if known else self._connection.guest(uuid)
 
     async def _read_definitions(self) -> None:
         read, _ = await self._lane.some(self._definitions_of(self._definitions))

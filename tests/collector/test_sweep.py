@@ -19,12 +19,13 @@ from hosts.models import Host
 from tests.collector.seen import facts
 from vmdash.virt.connection import HostConnection
 from vmdash.virt.errors import HypervisorError
-from vmdash.virt.guest import GuestFacts
+from vmdash.virt.guest import Guest, GuestFacts
 from vmdash.virt.inventory import UnreadGuest
 
 GOOD, BAD = uuid4(), uuid4()
 Told = list[Observation]
-MakeWatch = Callable[[Callable[[], Iterator[GuestFacts | UnreadGuest]]], tuple[GuestWatch, Told]]
+Inventory = Callable[[object], Iterator[tuple[GuestFacts, Guest] | UnreadGuest]]
+MakeWatch = Callable[[Inventory], tuple[GuestWatch, Told]]
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ async def watch_of() -> AsyncIterator[MakeWatch]:
     """The watch over a host that has what it is given, and what the watch hands over."""
     lane = Lane("kvm1", deadline_s=5)
 
-    def make(inventory: Callable[[], Iterator[GuestFacts | UnreadGuest]]) -> tuple[GuestWatch, Told]:
+    def make(inventory: Inventory) -> tuple[GuestWatch, Told]:
         told: Told = []
         connection = Mock(spec=HostConnection, inventory=inventory)
         host, agents = Host(pk=1, name="kvm1"), Mock(spec=Agents)
@@ -50,9 +51,9 @@ async def sweep(watch: GuestWatch) -> None:
 
 
 async def test_a_guest_that_cannot_be_read_stays_and_the_others_are_read(watch_of: MakeWatch) -> None:
-    def inventory() -> Iterator[GuestFacts | UnreadGuest]:
+    def inventory(_: object) -> Iterator[tuple[GuestFacts, Guest] | UnreadGuest]:
         yield UnreadGuest(str(BAD), HypervisorError.because("read broken", "kvm1"))
-        yield facts(GOOD)
+        yield facts(GOOD), Mock(spec=Guest)
 
     watch, told = watch_of(inventory)
     await sweep(watch)
@@ -67,10 +68,10 @@ async def test_a_slow_host_is_swept_less_often(watch_of: MakeWatch, settings: Se
     settings.SWEEP_INTERVAL_S = 0.01
     each_s, number = 0.04, 5
 
-    def slowly() -> Iterator[GuestFacts | UnreadGuest]:
+    def slowly(_: object) -> Iterator[tuple[GuestFacts, Guest] | UnreadGuest]:
         for _ in range(number):
             time.sleep(each_s)
-            yield facts(uuid4())
+            yield facts(uuid4()), Mock(spec=Guest)
 
     watch, _ = watch_of(slowly)
     await sweep(watch)

@@ -24,9 +24,8 @@ class _Counter(ctypes.Structure):
 
 
 _ARGUMENTS = (ctypes.c_void_p, ctypes.c_int, ctypes.POINTER(_Counter), ctypes.POINTER(ctypes.c_int), ctypes.c_uint)
-_libvirt = ctypes.CDLL(native.PATH)
 _call_type = ctypes.CFUNCTYPE(ctypes.c_int, *_ARGUMENTS)  # lets other threads run meanwhile
-_functions = {name: _call_type((name, _libvirt)) for name in ("virNodeGetCPUStats", "virNodeGetMemoryStats")}
+_functions = {name: _call_type((name, native.library)) for name in ("virNodeGetCPUStats", "virNodeGetMemoryStats")}
 
 
 class MachineCounters:

@@ -13,30 +13,23 @@ import ctypes
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import libvirt
 
 from vmdash.virt import counters, native
 from vmdash.virt.counters import PARAMETER_BYTES, Counters
 
-_UUID_LENGTH = 16
-"""VIR_UUID_BUFLEN"""
-_MOST_UUIDS = 200_000
 _RECORD = struct.Struct("@PPi0P")
 """virDomainStatsRecord: the guest, its counters, how many these are"""
 
-_libvirt = ctypes.CDLL(native.PATH)
 _all_stats = ctypes.CFUNCTYPE(  # lets other threads run meanwhile
     ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.POINTER(ctypes.c_void_p), ctypes.c_uint
-)(("virConnectGetAllDomainStats", _libvirt))
+)(("virConnectGetAllDomainStats", native.library))
 _stats_of = ctypes.CFUNCTYPE(  # so does this
     ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.POINTER(ctypes.c_void_p), ctypes.c_uint
-)(("virDomainListGetStats", _libvirt))
-# These only look at memory, and keep Python's lock.
-_name_of = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p)(("virDomainGetName", _libvirt))
-_write_uuid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)(("virDomainGetUUID", _libvirt))
-_free = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(("virDomainStatsRecordListFree", _libvirt))
+)(("virDomainListGetStats", native.library))
+# Only looks at memory, and keeps Python's lock.
+_free = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(("virDomainStatsRecordListFree", native.library))
 
 
 class Record(NamedTuple):
@@ -72,23 +65,10 @@ def _records(function: Callable[..., int], of: Any, groups: int, flags: int) -> 
 
 
 def _read(records: ctypes.Array[ctypes.c_void_p]) -> Iterator[Record]:
-    uuid = ctypes.create_string_buffer(_UUID_LENGTH)
     for record in records:
         domain, parameters, count = _RECORD.unpack(ctypes.string_at(record, _RECORD.size))  # type: ignore[arg-type]
-        name = _name_of(domain)
-        _write_uuid(domain, uuid)
         raw = ctypes.string_at(parameters, count * PARAMETER_BYTES) if count else b""
-        yield Record(_uuids.get(uuid.raw) or _text_of(uuid.raw), name.decode(), counters.reading(raw, _text_at))
-
-
-_uuids: dict[bytes, str] = {}
-"""As text. The same objects each time: every reading has one."""
-
-
-def _text_of(uuid: bytes) -> str:
-    if len(_uuids) >= _MOST_UUIDS:
-        _uuids.clear()
-    return _uuids.setdefault(uuid, str(UUID(bytes=uuid)))
+        yield Record(native.uuid_of(domain), native.name_of(domain), counters.reading(raw, _text_at))
 
 
 def _text_at(address: int) -> str:

@@ -38,10 +38,9 @@ class Found(NamedTuple):
     cpu: int
 
 
-_libvirt = ctypes.CDLL(native.PATH)
 _read = ctypes.CFUNCTYPE(  # lets other threads run meanwhile
     ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(_Info), ctypes.c_int, ctypes.c_void_p, ctypes.c_int
-)(("virDomainGetVcpus", _libvirt))
+)(("virDomainGetVcpus", native.library))
 
 
 def of(domain: libvirt.virDomain) -> list[Found]:
