@@ -34,7 +34,7 @@ def stores(**settings: int) -> Iterator[dict[str, Server]]:
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="vmdash-bench-"))
         redis, database, port = Redis(), PostgreSQL(), free_port()
-        history = VictoriaMetrics(port, memory_percent=10)  # two GiB and more, as docs/production.md says of large fleets
+        history = VictoriaMetrics(port, memory_percent=10)  # 2 GiB and more: see docs/production.md
         servers: dict[str, Server] = {"Redis": redis, "PostgreSQL": database, "history store": history}
         for one in servers.values():
             stack.callback(one.stop)
