@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from vmdash.virt import rates
 from vmdash.virt.counters import Counters
-from vmdash.virt.stats import BlockStats, GuestStats, InterfaceStats
+from vmdash.virt.stats import GuestStats
 
 COUNTERS = st.none() | st.integers(0, 2**63)
 TIMES = st.floats(-10, 1e6, allow_nan=False)
@@ -27,11 +27,6 @@ def guest(cpu_ns: int | None, *vcpus: tuple[int, int | None]) -> GuestStats:
         if delay_ns is not None:
             told[f"vcpu.{number}.delay"] = delay_ns
     return GuestStats("", "", Counters.of(told))
-
-
-def disk(**counters: int) -> BlockStats:
-    values = dict.fromkeys(BlockStats.__slots__, None) | {"name": "vda", "path": ""} | counters
-    return BlockStats(**values)  # type: ignore[arg-type]
 
 
 @given(COUNTERS, COUNTERS, TIMES)
@@ -101,27 +96,6 @@ def test_shares_stay_between_none_and_all(
     if found.steal_worst is not None:
         assert found.steal_mean is not None
         assert found.steal_mean <= found.steal_worst + 1e-9
-
-
-def test_a_disk_has_rates_and_the_time_a_request_takes() -> None:
-    before = disk(read_bytes=0, read_requests=10, read_time_ns=0, write_bytes=9)
-    after = disk(read_bytes=4096, read_requests=14, read_time_ns=2 * S, write_bytes=3)
-    found = rates.block(before, after, 2)
-    assert (found.read_bytes, found.read_requests, found.read_latency_s) == (2048, 2, 0.5)
-    assert (found.write_bytes, found.write_requests, found.write_latency_s) == (None, None, None)
-
-
-def test_a_disk_at_rest_has_no_latency() -> None:
-    at_rest = disk(read_requests=10, read_time_ns=5)
-    assert rates.block(at_rest, at_rest, 2).read_latency_s is None
-
-
-def test_an_interface_has_rates() -> None:
-    before = InterfaceStats("vnet0", 0, 0, 0, 0, 100, 1, 0, 0)
-    after = InterfaceStats("vnet0", 1000, 10, 0, 2, 50, 5, 0, 0)
-    found = rates.interface(before, after, 2)
-    assert (found.rx_bytes, found.rx_packets, found.rx_drops) == (500, 5, 1)
-    assert (found.tx_bytes, found.tx_packets) == (None, 2)
 
 
 @given(

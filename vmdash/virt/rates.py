@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
 from operator import itemgetter, sub
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +15,7 @@ from vmdash.virt.counters import Totals
 
 if TYPE_CHECKING:  # only the shapes: this module must load without libvirt
     from vmdash.virt.counters import Layout
-    from vmdash.virt.stats import BlockStats, GuestStats, InterfaceStats
+    from vmdash.virt.stats import GuestStats
 
 _NS = 1_000_000_000
 
@@ -52,30 +51,6 @@ class CpuRates(NamedTuple):
     steal_worst: float | None
     steal_cores: float | None
     vcpus: tuple[VcpuRates, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BlockRates:
-    """Per second; the ``latency`` is the mean time of a request in the interval, None when there was none."""
-
-    read_bytes: float | None
-    write_bytes: float | None
-    read_requests: float | None
-    write_requests: float | None
-    read_latency_s: float | None
-    write_latency_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class InterfaceRates:
-    """Per second."""
-
-    rx_bytes: float | None
-    tx_bytes: float | None
-    rx_packets: float | None
-    tx_packets: float | None
-    rx_drops: float | None
-    tx_drops: float | None
 
 
 def rate(before: float | None, after: float | None, elapsed_s: float) -> float | None:
@@ -142,37 +117,3 @@ def _vcpu_times(layout: Layout) -> Callable[[array[int]], dict[int, tuple[int | 
         return dict(zip(numbers, zip(times[::2], times[1::2], strict=True), strict=True))
 
     return read
-
-
-def block(before: BlockStats, after: BlockStats, elapsed_s: float) -> BlockRates:
-    """Rates of one disk between two readings."""
-    return BlockRates(
-        read_bytes=rate(before.read_bytes, after.read_bytes, elapsed_s),
-        write_bytes=rate(before.write_bytes, after.write_bytes, elapsed_s),
-        read_requests=rate(before.read_requests, after.read_requests, elapsed_s),
-        write_requests=rate(before.write_requests, after.write_requests, elapsed_s),
-        read_latency_s=_latency_s(before.read_requests, after.read_requests, before.read_time_ns, after.read_time_ns),
-        write_latency_s=_latency_s(
-            before.write_requests, after.write_requests, before.write_time_ns, after.write_time_ns
-        ),
-    )
-
-
-def interface(before: InterfaceStats, after: InterfaceStats, elapsed_s: float) -> InterfaceRates:
-    """Rates of one network interface between two readings."""
-    return InterfaceRates(
-        rx_bytes=rate(before.rx_bytes, after.rx_bytes, elapsed_s),
-        tx_bytes=rate(before.tx_bytes, after.tx_bytes, elapsed_s),
-        rx_packets=rate(before.rx_packets, after.rx_packets, elapsed_s),
-        tx_packets=rate(before.tx_packets, after.tx_packets, elapsed_s),
-        rx_drops=rate(before.rx_drops, after.rx_drops, elapsed_s),
-        tx_drops=rate(before.tx_drops, after.tx_drops, elapsed_s),
-    )
-
-
-def _latency_s(
-    requests_before: int | None, requests_after: int | None, ns_before: int | None, ns_after: int | None
-) -> float | None:
-    requests = rate(requests_before, requests_after, 1)
-    busy_ns = rate(ns_before, ns_after, 1)
-    return busy_ns / requests / _NS if requests and busy_ns is not None else None
