@@ -89,7 +89,7 @@ class Figures:
             self._watch.compare(done.statuses)
 
     async def _go_on(self) -> None:
-        await self._lane.run(self._some_of_the_rest, time.monotonic())
+        await self._lane.run(self._rest)
 
     async def _places_step(self) -> None:
         if not self._unplaced:  # a new round
@@ -104,16 +104,19 @@ class Figures:
     # In the lane
 
     def _round(self, names: Mapping[str, str]) -> None:
-        began = time.monotonic()
+        end = time.monotonic() + STEP_S
         with self._fast.round():
             self._done = self._sampler.fast(self._fast.interval_s, len(self._watch.known), names)
         contended = self._sampler.contended()
         self._contended = None if contended is None else deque(contended)
-        self._some_of_the_rest(began + self._fast.interval_s, began)
+        self._some_of_the_rest(end, self._fast.due)
 
-    def _some_of_the_rest(self, until: float, began: float | None = None) -> None:
-        """What is due then, for as long as a step that began at that time may still take."""
-        end = (began or until) + STEP_S
+    def _rest(self) -> None:
+        now = time.monotonic()
+        self._some_of_the_rest(now + STEP_S, now)
+
+    def _some_of_the_rest(self, end: float, until: float) -> None:
+        """What is due until then, piece by piece; none begins after the end of the step."""
         while time.monotonic() < end:
             if self._contended is not None:
                 self._blame(self._contended)

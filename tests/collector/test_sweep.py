@@ -11,12 +11,13 @@ import pytest
 from pytest_django import Settings
 
 from hosts.collector.agents import Agents
-from hosts.collector.crowd import Crowd
+from hosts.collector.crowd import COMFORTABLE, Crowd
+from hosts.collector.duties import Duty
 from hosts.collector.guests import GuestWatch
 from hosts.collector.inventory import GuestSeen, HostSwept, Observation
 from hosts.collector.lane import Lane
 from hosts.models import Host
-from tests.collector.seen import facts
+from tests.collector.seen import definition, facts
 from vmdash.virt.connection import HostConnection
 from vmdash.virt.errors import HypervisorError
 from vmdash.virt.guest import Guest, GuestFacts
@@ -25,7 +26,7 @@ from vmdash.virt.inventory import UnreadGuest
 GOOD, BAD = uuid4(), uuid4()
 Told = list[Observation]
 Inventory = Callable[[object], Iterator[tuple[GuestFacts, Guest] | UnreadGuest]]
-MakeWatch = Callable[[Inventory], tuple[GuestWatch, Told]]
+MakeWatch = Callable[..., tuple[GuestWatch, Told]]
 
 
 @pytest.fixture
@@ -33,11 +34,11 @@ async def watch_of() -> AsyncIterator[MakeWatch]:
     """The watch over a host that has what it is given, and what the watch hands over."""
     lane = Lane("kvm1", deadline_s=5)
 
-    def make(inventory: Inventory) -> tuple[GuestWatch, Told]:
+    def make(inventory: Inventory, crowd: Crowd | None = None) -> tuple[GuestWatch, Told]:
         told: Told = []
         connection = Mock(spec=HostConnection, inventory=inventory)
         host, agents = Host(pk=1, name="kvm1"), Mock(spec=Agents)
-        return GuestWatch(host, connection, lane, told.append, agents, Crowd(), lambda: False), told
+        return GuestWatch(host, connection, lane, told.append, agents, crowd or Crowd(), lambda: False), told
 
     yield make
     await lane.finish(lambda: None)
@@ -45,9 +46,24 @@ async def watch_of() -> AsyncIterator[MakeWatch]:
 
 async def sweep(watch: GuestWatch) -> None:
     watch.take(await watch.begin_sweep())
-    due = watch.duties()[2]
-    while due.due() == 0:
-        await due.step()
+    await finish(watch.duties()[2])
+
+
+async def finish(duty: Duty) -> None:
+    while duty.due() == 0:
+        await duty.step()
+
+
+def guest_with_definition(read: list[str]) -> Mock:
+    """`read` gets what is read of it."""
+    seen = definition(GOOD)
+
+    def xml(*, inactive: bool = False) -> str:
+        read.append("stored" if inactive else "live")
+        return seen.xml
+
+    raw = Mock(snapshotNum=lambda *_: 0, listAllSnapshots=lambda *_: [])
+    return Mock(spec=Guest, uuid=str(GOOD), host="kvm1", xml=xml, raw=raw)
 
 
 async def test_a_guest_that_cannot_be_read_stays_and_the_others_are_read(watch_of: MakeWatch) -> None:
@@ -77,3 +93,23 @@ async def test_a_slow_host_is_swept_less_often(watch_of: MakeWatch, settings: Se
     await sweep(watch)
 
     assert watch.duties()[2].due() - time.monotonic() > each_s * number * 0.8
+
+
+async def test_in_a_crowd_not_every_sweep_reads_the_definitions_that_are_known(watch_of: MakeWatch) -> None:
+    read: list[str] = []
+    guest, crowd = guest_with_definition(read), Crowd()
+    crowd.note(2, 3 * COMFORTABLE // 2)
+
+    def inventory(_: object) -> Iterator[tuple[GuestFacts, Guest] | UnreadGuest]:
+        yield facts(GOOD), guest
+
+    watch, _ = watch_of(inventory, crowd)
+    numbers = []
+    for _ in range(5):
+        read.clear()
+        await sweep(watch)
+        await finish(watch.duties()[3])
+        numbers.append(len(read))
+
+    assert numbers[0] > 0, "it was not known"
+    assert sorted(numbers[1:]) == [0, 0, numbers[0], numbers[0]]

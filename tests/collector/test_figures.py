@@ -1,0 +1,136 @@
+"""When a host's figures are read."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from unittest.mock import Mock
+
+import pytest
+
+from hosts.collector.crowd import Crowd
+from hosts.collector.duties import Duty
+from hosts.collector.figures import Figures
+from hosts.collector.guests import GuestWatch
+from hosts.collector.lane import STEP_S, Lane
+from hosts.collector.publisher import Publisher
+from hosts.collector.sampling import Round, Sampler
+from hosts.models import Host
+from vmdash.virt.errors import HypervisorError
+from vmdash.virt.guest import Guest
+
+FAST_S, SLOW_S = 2, 10
+
+
+@dataclass
+class FakeHost:
+    """What it is asked, in order, and how long it takes to answer."""
+
+    guests: int = 3
+    contended: list[str] | None = None
+    fast_takes_s: float = 0
+    slow_takes_s: float = 0
+    """A guest."""
+    broken: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def sampler(self) -> Mock:
+        return Mock(
+            spec=Sampler,
+            needs_names=False,
+            fast=self._fast,
+            slow=self._slow,
+            contended=lambda: self.contended,
+            place=lambda guests: self.asked.append(f"place {len(guests)}"),
+            attribute=lambda measure: self.asked.append("attribute"),
+        )
+
+    def watch(self) -> Mock:
+        handles = {f"u-{n}": Mock(spec=Guest, uuid=f"u-{n}") for n in range(self.guests)}
+        return Mock(
+            spec=GuestWatch,
+            known=handles,
+            active=lambda: handles,
+            active_among=lambda uuids: [handles[uuid] for uuid in uuids],
+        )
+
+    def _fast(self, *_: object) -> Round:
+        time.sleep(self.fast_takes_s)
+        self.asked.append("fast")
+        return Round({}, "tick", "pulse")
+
+    def _slow(self, guests: Sequence[Guest], *, node: bool) -> None:
+        if self.broken:
+            raise HypervisorError.because("read the guests' statistics", "kvm1")
+        time.sleep(self.slow_takes_s * len(guests))
+        self.asked.append(f"{'host and ' if node else ''}slow {len(guests)}")
+
+
+@dataclass
+class At:
+    """The figures of a host."""
+
+    host: FakeHost
+    tick: Duty
+    rest: Duty
+    publisher: Mock
+
+
+@pytest.fixture
+async def lane() -> AsyncIterator[Lane]:
+    lane = Lane("kvm1", deadline_s=5)
+    yield lane
+    await lane.finish(lambda: None)
+
+
+def figures_of(host: FakeHost, lane: Lane) -> At:
+    publisher = Mock(spec=Publisher)
+    row = Host(pk=1, name="kvm1", fast_interval_s=FAST_S, slow_interval_s=SLOW_S)
+    tick, rest, _ = Figures(row, lane, host.sampler(), host.watch(), publisher, Crowd()).duties()
+    return At(host, tick, rest, publisher)
+
+
+async def test_what_else_is_due_is_read_in_the_step_of_the_fast_tier(lane: Lane) -> None:
+    at = figures_of(FakeHost(contended=["u-1"]), lane)
+    await at.tick.step()
+    assert at.host.asked == ["fast", "place 1", "attribute", "host and slow 3"]
+    at.publisher.tick.assert_called_once_with(1, "tick", "pulse")
+    assert at.rest.due() - time.monotonic() > SLOW_S / 3
+
+    await at.tick.step()
+    assert at.host.asked[4:] == ["fast", "place 1", "attribute"], "the slow tier has its own rhythm"
+
+
+async def test_a_slow_host_is_read_in_several_short_steps(lane: Lane) -> None:
+    """So that an event has to wait for none of them."""
+    at = figures_of(FakeHost(guests=40, fast_takes_s=STEP_S, slow_takes_s=STEP_S / 5), lane)
+    await at.tick.step()
+    assert at.host.asked == ["fast"]
+    at.publisher.tick.assert_called_once()
+
+    steps = 0
+    while at.rest.due() <= time.monotonic():
+        await at.rest.step()
+        steps += 1
+
+    told = at.host.asked[1:]
+    assert steps > 3
+    assert told[0].startswith("host and")
+    assert sum(int(one.split()[-1]) for one in told) == 40
+
+
+async def test_a_host_without_running_guests_is_read_all_the_same(lane: Lane) -> None:
+    at = figures_of(FakeHost(guests=0), lane)
+    await at.tick.step()
+    assert at.host.asked == ["fast", "host and slow 0"]
+    assert at.rest.due() > time.monotonic()
+
+
+async def test_the_fast_tier_counts_although_the_slow_one_fails(lane: Lane) -> None:
+    at = figures_of(FakeHost(broken=True), lane)
+    with pytest.raises(HypervisorError):
+        await at.tick.step()
+    at.publisher.tick.assert_called_once()
+    assert at.tick.due() > time.monotonic()
+    assert at.rest.due() > time.monotonic()
