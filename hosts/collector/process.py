@@ -72,9 +72,10 @@ class Collector:
         self._leases = Leases(self._redis, settings.LEASE_S)
         self._publisher = Publisher(self._redis)
         self._history = HistoryWriter()
-        self._writer = Writer(inventory, self._hand_over)
+        crowd = Crowd()
+        self._writer = Writer(inventory, self._hand_over, stretch=crowd.stretch)
         self._storage_writer = Writer(storage, self._hand_over, name="storage-writer", at_once=20)
-        self._services = Services(self._writer, self._storage_writer, self._publisher, self._history, Crowd())
+        self._services = Services(self._writer, self._storage_writer, self._publisher, self._history, crowd)
         self._hosts: dict[int, Host] = {}
         """Those that are enabled."""
         self._watched: dict[int, _Watched] = {}

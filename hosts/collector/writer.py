@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 RETRY_S = 1
 GATHER_S = 0.1
 """What comes so soon after a transaction waits for more: each costs a dozen queries, whatever is in it."""
+GATHER_AT_MOST_S = 0.3
+"""The same in the biggest crowd."""
 _AT_ONCE = 1000
 """How many writes one transaction takes at most, so that it stays short."""
 _CLASHES = 3
@@ -83,10 +85,13 @@ class Writer:
         *,
         name: str = "writer",
         at_once: int = _AT_ONCE,
+        stretch: Callable[[], float] = lambda: 1.0,
     ) -> None:
+        """`stretch` tells how many times longer than usual what comes waits for more."""
         self._inventory = inventory
         self._deliver = deliver
         self._at_once = at_once
+        self._stretch = stretch
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
@@ -114,7 +119,8 @@ class Writer:
         while not ending:
             batch = [self._queue.get()]
             if self._queue.qsize() < self._at_once - 1:
-                self._stopping.wait(written_at + GATHER_S - time.monotonic())
+                gather_s = min(GATHER_S * self._stretch(), GATHER_AT_MOST_S)
+                self._stopping.wait(written_at + gather_s - time.monotonic())
             while len(batch) < self._at_once and not self._queue.empty():
                 batch.append(self._queue.get())
             ending = None in batch

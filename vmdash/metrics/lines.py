@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Mapping
+from functools import lru_cache
 from typing import Any
 
 from vmdash.virt.counters import Counters, Layout, picker
@@ -72,13 +73,21 @@ _NET: _Table = (
 _STEADY = frozenset(("state", "balloon.maximum", "allocation", "capacity", "physical"))
 """Those that stay as they are for hours: a fifth of all. Once a minute is enough for them."""
 
+_MOST_HEADS = 100_000
+"""Guests whose labels are remembered."""
+
 
 def guest_lines(host: str, at_ms: int, cpu: GuestStats, rest: GuestStats, *, steady: bool = True) -> str:
     """Everything known of one guest: `cpu` from the fast tier of sampling, `rest` from the slow one. Without `steady`,
     only what changes."""
-    head = f"libvirt_domain,host={escape(host)},domain={escape(cpu.name)},uuid={cpu.uuid}"
+    head = _head(host, cpu.name, cpu.uuid)
     make = _all_rows if steady else _changing_rows
     return "".join([told.layout.of(make).text(head, at_ms, told) for told in (cpu.raw, rest.raw)])
+
+
+@lru_cache(maxsize=_MOST_HEADS)
+def _head(host: str, name: str, uuid: str) -> str:
+    return f"libvirt_domain,host={escape(host)},domain={escape(name)},uuid={uuid}"
 
 
 class _Rows:

@@ -82,9 +82,10 @@ class HistoryWriter:
         self._add("".join([self._guest(host, at_ms, cpu, rest) for cpu, rest in read]))
 
     def _guest(self, host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> str:
-        steady = self._steady.has_come(cpu.uuid, at_ms)  # ten times between two copies, which have everything so
-        lines = guest_lines(host, at_ms, cpu, rest, steady=steady)
-        return self._coarse.with_copy(cpu.uuid, at_ms, lines)
+        if not self._steady.has_come(cpu.uuid, at_ms):
+            return guest_lines(host, at_ms, cpu, rest, steady=False)
+        # Ten minutes are over only where a minute is: every copy has what is steady.
+        return self._coarse.with_copy(cpu.uuid, at_ms, guest_lines(host, at_ms, cpu, rest))
 
     def node(self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> None:
         self._add(self._coarse.with_copy(host, at_ms, node_lines(host, at_ms, cpu, memory)))
