@@ -29,7 +29,7 @@ import httpx
 
 from bench.collecting import ROOT, CollectorAtWork, stores
 from bench.report import Figure, at_most, report
-from bench.usage import Meter, descendants, peak_mib
+from bench.usage import Meter, descendants, peak_mib, yardstick_ms
 from tests.polling import poll
 from tests.services import Server, free_port
 
@@ -41,6 +41,7 @@ INTERVAL_S = 10
 CHANGES_PER_S = 5
 HUNG_SHARE = 0.1
 STORE_S = 700
+YARDSTICK_S = 5
 NEW_SERIES = 1.001
 """By how much more series the store may know after twenty seconds, once it is settled."""
 
@@ -215,7 +216,10 @@ def _window(
     meters = [Meter(one.pid) for one in collectors]
     other_meters = {name: Meter(*descendants(server.pid)) for name, server in others.items()}
     samples = _total("vm_rows_inserted_total")
-    time.sleep(seconds)
+    speeds_ms = []
+    while time.monotonic() < begin + seconds:
+        speeds_ms.append(yardstick_ms())
+        time.sleep(min(YARDSTICK_S, max(0, begin + seconds - time.monotonic())))
     end = time.monotonic()
     took_s = end - begin
     seen = Seen(
@@ -229,6 +233,7 @@ def _window(
             raise RuntimeError(f"A collector ended:\n{one.log[-4000:]}")
     shares = {**{f"collector {n}": share for n, share in enumerate(seen.collectors, 1)}, **seen.others}
     print("  CPU: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
+    print(f"  a fixed piece of work took {statistics.median(speeds_ms):.1f} ms of CPU time meanwhile")
     late = sorted(seen.late_s.values())
     print(
         f"  late: median {statistics.median(late):.2f} s, 99 % {late[int(len(late) * 0.99)]:.2f} s, "

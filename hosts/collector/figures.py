@@ -2,7 +2,7 @@
 guests at a time.
 
 All of that for as long as a step may take, in one go: to hand over from the event loop to the lane and back takes as
-much as the figures of some ten guests.
+much as the figures of several guests, and finds the caches full of another host's.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Figures:
         """The fast tier, with as much of the rest as there is time for; what is left of the rest; where vCPUs are."""
         return (
             Duty(lambda: self._fast.due, self._tick, turns=Kind.FIGURES),
-            Duty(self._rest_due, self._go_on, turns=Kind.FIGURES),
+            Duty(self._rest_due, self._rest_step, turns=Kind.FIGURES),
             Duty(lambda: 0 if self._unplaced else self._places.due, self._places_step, turns=Kind.REST),
         )
 
@@ -78,17 +78,20 @@ class Figures:
             names = {uuid: guest.name for uuid, guest in self._watch.active().items()}
         try:
             await self._lane.run(self._round, names)
-        finally:  # what was read is good, whatever became of the rest
-            done, self._done = self._done, None
-            if done:
-                self._hand_over(done)
+        except Exception:  # what was read is good, whatever became of the rest
+            self._hand_over()
+            raise
+        self._hand_over()
 
-    def _hand_over(self, done: Round) -> None:
+    def _hand_over(self) -> None:
+        done, self._done = self._done, None
+        if done is None:
+            return
         self._publisher.tick(self._host_id, done.tick, done.pulse)
         if done.statuses is not None:
             self._watch.compare(done.statuses)
 
-    async def _go_on(self) -> None:
+    async def _rest_step(self) -> None:
         await self._lane.run(self._rest)
 
     async def _places_step(self) -> None:
@@ -109,23 +112,29 @@ class Figures:
             self._done = self._sampler.fast(self._fast.interval_s, len(self._watch.known), names)
         contended = self._sampler.contended()
         self._contended = None if contended is None else deque(contended)
-        self._some_of_the_rest(end, self._fast.due)
+        if time.monotonic() < end:
+            self._pieces(end, self._fast.due)
 
     def _rest(self) -> None:
         now = time.monotonic()
-        self._some_of_the_rest(now + STEP_S, now)
+        self._pieces(now + STEP_S, now)
 
-    def _some_of_the_rest(self, end: float, until: float) -> None:
-        """What is due until then, piece by piece; none begins after the end of the step."""
-        while time.monotonic() < end:
+    def _pieces(self, end: float, until: float) -> None:
+        """What is due until then, piece by piece, at least one; the last ends after `end`, and the step with it. Of two
+        rounds of the slow tier the second one has to wait for another step: between them there would be no time."""
+        while True:
             if self._contended is not None:
-                self._blame(self._contended)
+                self._blame_piece(self._contended)
             elif self._waiting or self._slow.due <= until:
-                self._read_on()
+                self._slow_piece()
+                if not self._waiting:
+                    return
             else:
                 return
+            if time.monotonic() >= end:
+                return
 
-    def _blame(self, contended: deque[str]) -> None:
+    def _blame_piece(self, contended: deque[str]) -> None:
         """Find some of the vCPUs; once all are found, say who took whose time. The next tick tells it."""
         self._contended = None  # should this fail, the next round is another try
         if contended:
@@ -138,7 +147,7 @@ class Figures:
         uuids = [guests.popleft() for _ in range(min(_PLACES_AT_ONCE, len(guests)))]
         self._sampler.place(self._watch.active_among(uuids))
 
-    def _read_on(self) -> None:
+    def _slow_piece(self) -> None:
         """A few guests of the slow tier."""
         began = time.monotonic()
         begins = not self._waiting

@@ -13,9 +13,9 @@ from vmdash.virt.connection import HostConnection
 from vmdash.virt.probe import probe
 
 KEEPALIVE = (7, 1)
-"""After so many seconds of silence the host is asked, so many times, whether it is there: who hangs between two rounds
-is noticed in time. Hosts that are read every 2 s are never silent for so long; of those read every 10 s each question
-costs as much as a call."""
+"""After so many seconds of silence the host is asked whether it is there; when so many questions and as long again
+bring no answer, it is gone: who hangs between two rounds is noticed within 14 s. With rounds every 2 s nothing is
+asked, with rounds every 10 s one question comes between two; each costs as much as a call."""
 KEEPALIVE_SURVEY = (60, 2)
 """The same where another connection tells whether the host answers: each question costs as much as a call."""
 

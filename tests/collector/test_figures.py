@@ -9,6 +9,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from hosts.collector import figures
 from hosts.collector.crowd import Crowd
 from hosts.collector.duties import Duty
 from hosts.collector.figures import Figures
@@ -84,14 +85,20 @@ async def lane() -> AsyncIterator[Lane]:
     await lane.finish(lambda: None)
 
 
-def figures_of(host: FakeHost, lane: Lane) -> At:
+@pytest.fixture
+def long_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So long that everything fits in, on any machine."""
+    monkeypatch.setattr(figures, "STEP_S", 60)
+
+
+def figures_of(host: FakeHost, lane: Lane, fast_s: int = FAST_S, slow_s: int = SLOW_S) -> At:
     publisher = Mock(spec=Publisher)
-    row = Host(pk=1, name="kvm1", fast_interval_s=FAST_S, slow_interval_s=SLOW_S)
+    row = Host(pk=1, name="kvm1", fast_interval_s=fast_s, slow_interval_s=slow_s)
     tick, rest, _ = Figures(row, lane, host.sampler(), host.watch(), publisher, Crowd()).duties()
     return At(host, tick, rest, publisher)
 
 
-async def test_what_else_is_due_is_read_in_the_step_of_the_fast_tier(lane: Lane) -> None:
+async def test_what_else_is_due_is_read_in_the_step_of_the_fast_tier(lane: Lane, long_steps: None) -> None:
     at = figures_of(FakeHost(contended=["u-1"]), lane)
     await at.tick.step()
     assert at.host.asked == ["fast", "place 1", "attribute", "host and slow 3"]
@@ -100,6 +107,18 @@ async def test_what_else_is_due_is_read_in_the_step_of_the_fast_tier(lane: Lane)
 
     await at.tick.step()
     assert at.host.asked[4:] == ["fast", "place 1", "attribute"], "the slow tier has its own rhythm"
+
+
+@pytest.mark.parametrize(("fast_s", "slow_s"), [(10, 10), (60, 10)])
+async def test_two_rounds_of_the_slow_tier_are_never_in_one_step(
+    lane: Lane, long_steps: None, fast_s: int, slow_s: int
+) -> None:
+    """Their rates would be over no time."""
+    at = figures_of(FakeHost(), lane, fast_s, slow_s)
+    for _ in range(20):  # the first due dates are random
+        at.host.asked.clear()
+        await at.tick.step()
+        assert at.host.asked in (["fast"], ["fast", "host and slow 3"])
 
 
 async def test_a_slow_host_is_read_in_several_short_steps(lane: Lane) -> None:
@@ -120,14 +139,14 @@ async def test_a_slow_host_is_read_in_several_short_steps(lane: Lane) -> None:
     assert sum(int(one.split()[-1]) for one in told) == 40
 
 
-async def test_a_host_without_running_guests_is_read_all_the_same(lane: Lane) -> None:
+async def test_a_host_without_running_guests_is_read_all_the_same(lane: Lane, long_steps: None) -> None:
     at = figures_of(FakeHost(guests=0), lane)
     await at.tick.step()
     assert at.host.asked == ["fast", "host and slow 0"]
     assert at.rest.due() > time.monotonic()
 
 
-async def test_the_fast_tier_counts_although_the_slow_one_fails(lane: Lane) -> None:
+async def test_the_fast_tier_counts_although_the_slow_one_fails(lane: Lane, long_steps: None) -> None:
     at = figures_of(FakeHost(broken=True), lane)
     with pytest.raises(HypervisorError):
         await at.tick.step()

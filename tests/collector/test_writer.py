@@ -180,7 +180,8 @@ def test_stopping_writes_what_is_queued(host: Host) -> None:
 
 
 def test_what_fills_a_transaction_does_not_wait_for_more(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer_module, "GATHER_S", 3600)
+    for name in ("GATHER_S", "GATHER_AT_MOST_S"):
+        monkeypatch.setattr(writer_module, name, 3600)
     delivered: list[Outcome] = []
     writer = Writer(DatabaseInventory(), delivered.append, at_once=2)
     writer.submit(Lease(host.pk, 7), *(in_full(uuid4()) for _ in range(6)))

@@ -71,7 +71,7 @@ _NET: _Table = (
     ("tx.drop", "interface_stats_transmit_drops_total", _AS_IS),
 )
 _STEADY = frozenset(("state", "balloon.maximum", "allocation", "capacity", "physical"))
-"""Those that stay as they are for hours: a fifth of all. Once a minute is enough for them."""
+"""States and sizes: a sixth of all, that stay as they are or grow slowly. Once a minute is enough for them."""
 
 _MOST_HEADS = 100_000
 """Guests whose labels are remembered."""
@@ -79,7 +79,7 @@ _MOST_HEADS = 100_000
 
 def guest_lines(host: str, at_ms: int, cpu: GuestStats, rest: GuestStats, *, steady: bool = True) -> str:
     """Everything known of one guest: `cpu` from the fast tier of sampling, `rest` from the slow one. Without `steady`,
-    only what changes."""
+    those that are enough once a minute are left out."""
     head = _head(host, cpu.name, cpu.uuid)
     make = _all_rows if steady else _changing_rows
     return "".join([told.layout.of(make).text(head, at_ms, told) for told in (cpu.raw, rest.raw)])

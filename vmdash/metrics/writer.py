@@ -35,7 +35,7 @@ INTERVAL_S = 1
 RETRY_S = 5
 TIMEOUT_S = 10
 STEADY_EVERY_MS = EVERY_MS // 10
-"""What hardly ever changes is sent so often."""
+"""States and sizes are sent so often."""
 SPILL_EVERY_S = 5
 """While the store is away; who kills the collector loses no more than this."""
 _REQUEST_BYTES = 4 * 1024 * 1024
@@ -82,10 +82,11 @@ class HistoryWriter:
         self._add("".join([self._guest(host, at_ms, cpu, rest) for cpu, rest in read]))
 
     def _guest(self, host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> str:
-        if not self._steady.has_come(cpu.uuid, at_ms):
+        series = f"{host} {cpu.uuid}"  # elsewhere it has others
+        if not self._steady.has_come(series, at_ms):
             return guest_lines(host, at_ms, cpu, rest, steady=False)
         # Ten minutes are over only where a minute is: every copy has what is steady.
-        return self._coarse.with_copy(cpu.uuid, at_ms, guest_lines(host, at_ms, cpu, rest))
+        return self._coarse.with_copy(series, at_ms, guest_lines(host, at_ms, cpu, rest))
 
     def node(self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> None:
         self._add(self._coarse.with_copy(host, at_ms, node_lines(host, at_ms, cpu, memory)))

@@ -28,7 +28,7 @@ def read(
     raw: libvirt.virConnect, host: str, handle: Callable[[str], Guest]
 ) -> Iterator[tuple[GuestFacts, Guest] | UnreadGuest]:
     """Every guest: five calls for all, then one for each, against six for each by ``Guest.facts``. ``handle`` gives the
-    guest with a UUID, and may raise GuestNotFound."""
+    guest with a UUID, with a call of its own when it has to be looked up, and may raise GuestNotFound."""
     with translate("read the guests", host):
         listed = listing.of(raw)
         persistent = _uuids(raw, libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)

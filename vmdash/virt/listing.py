@@ -16,7 +16,7 @@ from vmdash.virt import native
 _list = ctypes.CFUNCTYPE(  # lets other threads run meanwhile
     ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p), ctypes.c_uint
 )(("virConnectListAllDomains", native.library))
-# These only look at memory, and keep Python's lock.
+# These wait for nobody, and keep Python's lock.
 _id_of = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(("virDomainGetID", native.library))
 _free = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p)(("virDomainFree", native.library))
 _free_list = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(("free", ctypes.CDLL(None)))

@@ -28,7 +28,7 @@ _all_stats = ctypes.CFUNCTYPE(  # lets other threads run meanwhile
 _stats_of = ctypes.CFUNCTYPE(  # so does this
     ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.POINTER(ctypes.c_void_p), ctypes.c_uint
 )(("virDomainListGetStats", native.library))
-# Only looks at memory, and keeps Python's lock.
+# Waits for nobody, and keeps Python's lock.
 _free = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(("virDomainStatsRecordListFree", native.library))
 
 

@@ -22,7 +22,8 @@ class Command(BaseCommand):
     requires_system_checks = []  # they would load every page; `run` makes them
 
     def handle(self, *args: Any, **options: Any) -> None:
-        # An event passes through three threads; each would wait for up to 5 ms while another one computes.
+        # An event passes through three threads; each would wait for up to 5 ms while another one computes. (With very
+        # many hosts that is the lesser evil: see `hosts.collector.crowd`.)
         sys.setswitchinterval(0.0005)
         # A collector holds some thousand objects for each host, makes many new ones each round, and little garbage that
         # refers to itself. To look through what is new takes half a second with 1,000 hosts, while everything waits.
