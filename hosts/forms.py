@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from django import forms
+from django.conf import settings
 
 from hosts.addresses import clean_address, clean_migration_uri, clean_path, clean_username
 from hosts.inputs import HostData
@@ -117,10 +118,15 @@ class HostForm(forms.Form):
             found["username"] = ""
         if driver and "path" in found:
             self._clean_into("path", lambda text: clean_path(text, driver=driver))
-        fast, slow = found.get("fast_interval_s"), found.get("slow_interval_s")
-        if fast and slow and fast > slow:
-            self.add_error("slow_interval_s", "The slow round cannot come more often than the fast one.")
+        self._check_intervals(found.get("fast_interval_s"), found.get("slow_interval_s"))
         return found
+
+    def _check_intervals(self, own_fast_s: int | None, own_slow_s: int | None) -> None:
+        """Where one is not given, the one of all hosts counts."""
+        fast_s, slow_s = own_fast_s or settings.FAST_INTERVAL_S, own_slow_s or settings.SLOW_INTERVAL_S
+        if (own_fast_s or own_slow_s) and fast_s > slow_s:
+            problem = f"The slow round (every {slow_s} s) cannot come more often than the fast one (every {fast_s} s)."
+            self.add_error("slow_interval_s" if own_slow_s else "fast_interval_s", problem)
 
     def _clean_into(self, field: str, clean: Any) -> None:
         if not self.cleaned_data[field] and field == "address":

@@ -82,6 +82,7 @@ def test_the_test_is_followed_on_its_page(administrator_client: Client) -> None:
         ({"tags": "a/b"}, "Letters, digits"),
         ({"fast_interval_s": "0"}, "greater than or equal to 1"),
         ({"fast_interval_s": "9", "slow_interval_s": "3"}, "more often"),
+        ({"fast_interval_s": "3600"}, "more often"),
         ({"credential": "999"}, "valid choice"),
         ({"name": "a\x00b"}, "Null characters"),
     ],
