@@ -18,7 +18,7 @@ from hosts.models import Host
 from storage.models import Pool
 from vmdash.exceptions import Unavailable
 from vmdash.metrics.exposition import line
-from vmdash.metrics.hourly import HOUR_S, record_hour
+from vmdash.metrics.hourly import HOUR_S, record_hour, stamp_ms
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +79,7 @@ def _record(record: CapacityRecord, now: datetime) -> None:
     while done < newest and time.monotonic() < deadline:
         done += timedelta(seconds=HOUR_S)
         end_s = round(done.timestamp())
-        record_hour(end_s, _inventory_lines(end_s) if done == newest else ())
+        record_hour(end_s, _inventory_lines(stamp_ms(end_s)) if done == newest else ())
         CapacityRecord.objects.filter(pk=1).update(recorded_until=done)
 
 
@@ -87,24 +87,20 @@ def _hour(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
 
 
-def _inventory_lines(at_s: int) -> list[str]:
-    """What the inventory knows and counters do not tell: memory given to guests, and pools."""
+def _inventory_lines(at_ms: int) -> list[str]:
+    """What the inventory knows and counters do not tell: memory given to guests, and pools. As of `at_ms`, in Unix
+    milliseconds."""
     names = dict(Host.objects.filter(enabled=True, state=Host.State.UP).values_list("pk", "name"))
     active = Domain.objects.present().filter(state__in=ACTIVE_STATES, host__in=names)
     given = dict(active.order_by().values_list("host").annotate(kib=Sum("max_memory_kib")).values_list("host", "kib"))
     lines = [
-        line("host:memory_given_bytes:last", {"host": name}, given.get(pk, 0) * 1024, at_s * 1000)
+        line("host:memory_given_bytes:last", {"host": name}, given.get(pk, 0) * 1024, at_ms)
         for pk, name in names.items()
     ]
     fresh = timezone.now() - timedelta(hours=2)
     pools = Pool.objects.filter(host__in=names, seen_at__gt=fresh, capacity_bytes__gt=0).defer("xml")
     lines += [
-        line(
-            "pool:taken_bytes:last",
-            {"pool": pool_key(names[pool.host_id], pool.name)},
-            taken_bytes(pool),
-            at_s * 1000,
-        )
+        line("pool:taken_bytes:last", {"pool": pool_key(names[pool.host_id], pool.name)}, taken_bytes(pool), at_ms)
         for pool in pools
     ]
     return lines

@@ -27,9 +27,12 @@ NAN = math.nan
 HOUR = timedelta(hours=1)
 
 
-@pytest.fixture
-def now() -> datetime:
-    return datetime.now(UTC)
+@pytest.fixture(params=["now", "when a day's first hours end"])
+def now(request: pytest.FixtureRequest) -> datetime:
+    """Also where the hour that is recorded ends with its day: stores keep an index of series for each day."""
+    if request.param == "now":
+        return datetime.now(UTC)
+    return (datetime.now(UTC) - 2 * HOUR).replace(hour=1, minute=2)
 
 
 @pytest.fixture
