@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import repeat
 from typing import NamedTuple
 
 from vmdash.live.messages import GuestSample
@@ -103,8 +102,8 @@ def update_cpu(guest: GuestFigures, after: GuestStats, now: float) -> None:
 
 def update_rest(guest: GuestFigures, after: GuestStats, now: float, at_ms: int) -> None:
     totals = _Totals._make(after.raw.read(_read_totals))
-    rd, wr, rd_reqs, wr_reqs, rd_ns, wr_ns, rx, tx, rx_drop, tx_drop, swap_in, swap_out = map(
-        rates.rate, guest.slow[:_COUNTERS], totals, repeat(now - guest.slow_at)
+    rd, wr, rd_reqs, wr_reqs, rd_ns, wr_ns, rx, tx, rx_drop, tx_drop, swap_in, swap_out = rates.rates_of(
+        guest.slow[:_COUNTERS], totals[:_COUNTERS], now - guest.slow_at
     )
     guest.slow, guest.slow_at = totals, now
     requests, busy_ns = _sum_of(rd_reqs, wr_reqs), _sum_of(rd_ns, wr_ns)

@@ -20,7 +20,7 @@ from vmdash.live.redis import refresh_key, screen_key, tick_key
 log = logging.getLogger(__name__)
 
 RETRY_S = 1
-GATHER_S = 0.03
+GATHER_S = 0.1
 """Figures wait for so long for those of other hosts, to go with them."""
 KEEP_TICK_S = 7 * 24 * 3600
 """The last figures of a host stay readable, with their age, for a week."""

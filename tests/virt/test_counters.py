@@ -74,6 +74,24 @@ def test_strings_are_read_where_they_are() -> None:
     assert found.get("net.0.name") == "vnet5"
 
 
+def test_of_strings_only_names_are_kept() -> None:
+    """The paths of disks would be read and thrown away, for every disk in every round."""
+    parameters = (_Parameter * 2)()
+    for parameter, field, address in zip(parameters, (b"block.0.name", b"block.0.path"), (1, 2), strict=True):
+        parameter.field, parameter.type, parameter.value.s = field, counters.STRING, address
+    found = counters.reading(bytes(parameters), {1: "vda"}.__getitem__)
+    assert found.get("block.0.name") == "vda"
+    assert found.get("block.0.path") is None
+
+
+def test_hosts_that_make_up_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    layouts = counters.Layouts(50)
+    monkeypatch.setattr(counters, "_layouts", layouts)
+    for n in range(100):
+        assert read({f"made.up.{n}": (counters.ULLONG, n)}).get(f"made.up.{n}") == n
+        assert 0 < layouts.names <= 50
+
+
 def test_readings_with_the_same_names_share_them() -> None:
     one, other = (read({"cpu.time": (counters.ULLONG, value)}) for value in (1, 2))
     assert one.layout is other.layout
@@ -98,6 +116,7 @@ def test_what_is_to_be_read_is_worked_out_once_for_a_layout() -> None:
         ({"cpu.time": 5, "block.0.rd.bytes": 1, "block.1.rd.bytes": 2}, (5, 3)),
         ({"cpu.time": 5, "block.0.rd.bytes": 1}, (5, 1)),
         ({"block.0.rd.bytes": 1}, (None, 1)),
+        ({"block.0.rd.bytes": 1, "block.1.rd.bytes": 2, "block.7.rd.bytes": 2**64 - 1}, (None, 2**64 + 2)),
         ({"cpu.time": 5, "block.0.rd.bytes.max": 1}, (5, None)),
         ({}, (None, None)),
     ],

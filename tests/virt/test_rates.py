@@ -47,6 +47,14 @@ def test_a_counter_that_went_down_has_begun_anew(lost: int, after: int, elapsed_
     assert rates.rate(after + lost, after, elapsed_s) is None
 
 
+@given(st.lists(st.tuples(COUNTERS, COUNTERS), max_size=4), TIMES)
+def test_rates_of_several_counters_are_those_of_each(
+    counters: list[tuple[int | None, int | None]], elapsed_s: float
+) -> None:
+    together = rates.rates_of([before for before, _ in counters], [after for _, after in counters], elapsed_s)
+    assert list(together) == [rates.rate(before, after, elapsed_s) for before, after in counters]
+
+
 @pytest.mark.parametrize("elapsed_s", [0, -1])
 def test_there_is_no_rate_without_time(elapsed_s: float) -> None:
     assert rates.rate(1, 2, elapsed_s) is None

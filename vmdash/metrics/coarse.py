@@ -19,14 +19,15 @@ class Seldom:
 
     def __init__(self, every_ms: int) -> None:
         self._every_ms = every_ms
-        self._slots: dict[str, int] = {}
+        self._due_ms: dict[str, int] = {}
 
     def has_come(self, what: str, at_ms: int) -> bool:
         """Also when nobody has asked for that thing before."""
-        slot = (at_ms + zlib.crc32(what.encode()) % self._every_ms) // self._every_ms
-        if self._slots.get(what) == slot:
+        due_ms = self._due_ms.get(what)
+        if due_ms is not None and due_ms - self._every_ms <= at_ms < due_ms:  # else the clock was set back, too
             return False
-        self._slots[what] = slot
+        phase = zlib.crc32(what.encode()) % self._every_ms
+        self._due_ms[what] = ((at_ms + phase) // self._every_ms + 1) * self._every_ms - phase
         return True
 
 

@@ -180,10 +180,13 @@ def row(prefix: str, labels: Mapping[str, str], values: Mapping[str, float | Non
     return f"{prefix}{told} {known} {at_ms}\n" if known else ""
 
 
+_MOST_VALUES = 20_000
+"""Names of hosts, disks and cards are few, and come again each time; what else is escaped does so seldom."""
 _is_plain = re.compile(r"[\w.:-]*").fullmatch
 _SPECIAL = re.compile(r"([\\, =])")
 
 
+@lru_cache(maxsize=_MOST_VALUES)
 def escape(value: str) -> str:
     """A label's value. It cannot have line breaks; libvirt's names do not, either."""
     return value if _is_plain(value) else _SPECIAL.sub(r"\\\1", value.replace("\n", " "))

@@ -11,8 +11,9 @@ import re
 import struct
 import sys
 from array import array
-from collections.abc import Callable, Mapping, Sequence
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from operator import add, itemgetter
 from sys import intern
 from typing import Any, TypeVar, overload
 
@@ -31,12 +32,19 @@ _SHIFT = 0 if sys.byteorder == "little" else 32
 """Where in its word a number of 32 bits is."""
 _SIGNED = {INT: 32, LLONG: 64}
 _KINDS = {int: ULLONG, str: STRING, bool: BOOLEAN}
+_ZERO = array("Q", [0])
+_Pick = Callable[[Sequence[Any]], tuple[Any, ...]]
+_MOST_ALIKE = 200
+"""Layouts with the same number of names."""
 _MOST_NAMES = 400_000
-"""In all layouts together. There are far fewer; hosts that make up names must not fill our memory."""
+"""Of all that are remembered together. There are far fewer; hosts that make up names must not fill our memory."""
 
 
 class Layout:
-    """The names and types of a list of counters. Guests with as many vCPUs, disks and cards share one."""
+    """The names and types of a list of counters. Guests with as many vCPUs, disks and cards share one.
+
+    Of strings only those are kept that name a disk or card: nobody reads the others, such as the paths of disks.
+    """
 
     __slots__ = ("_made", "index", "kinds", "names", "narrow", "strings")
 
@@ -45,7 +53,7 @@ class Layout:
         self.kinds = list(kinds)
         self.index = {name: n for n, name in enumerate(self.names)}
         self.narrow = [n for n, kind in enumerate(kinds) if kind in _NARROW]
-        self.strings = [n for n, kind in enumerate(kinds) if kind == STRING]
+        self.strings = [n for n, kind in enumerate(kinds) if kind == STRING and self.names[n].endswith(".name")]
         self._made: dict[Callable[[Layout], Any], Any] = {}
 
     def of(self, make: Callable[[Layout], T]) -> T:
@@ -79,7 +87,7 @@ class Counters:
         kinds = tuple(_KINDS[type(one)] for one in told.values())
         words = array("Q", [0 if isinstance(one, str) else one for one in told.values()])
         strings = {n: one for n, one in enumerate(told.values()) if isinstance(one, str)}
-        return cls(_layout_of(tuple(told), kinds), words, strings)
+        return cls(_layouts.of_names(tuple(told), kinds), words, strings)
 
     @overload
     def get(self, name: str) -> Any | None: ...
@@ -88,16 +96,16 @@ class Counters:
     def get(self, name: str, default: object = None) -> Any:
         """The value of that counter, of the type libvirt told it in."""
         n = self.layout.index.get(name)
-        return default if n is None else self._value(n)
+        return default if n is None else self._value(n, default)
 
     def read(self, reader: Callable[[Layout], Callable[[array[int]], T]]) -> T:
         """What a reader, made for the layout, finds."""
         return self.layout.of(reader)(self.words)
 
-    def _value(self, n: int) -> Any:
+    def _value(self, n: int, default: object) -> Any:
         kind = self.layout.kinds[n]
         if kind == STRING:
-            return self.strings.get(n, "")
+            return self.strings.get(n, default)
         if kind == BOOLEAN:
             return self.words[n] != 0
         if bits := _SIGNED.get(kind):
@@ -116,14 +124,27 @@ class Totals:
 
     def __call__(self, layout: Layout) -> Callable[[array[int]], tuple[int | None, ...]]:
         found = [[n for n, name in enumerate(layout.names) if one.fullmatch(name)] for one in self._patterns]
-        if any(len(places) > 1 for places in found):
-            return lambda words: tuple([sum([words[n] for n in at]) if at else None for at in found])
-        places = [at[0] if at else len(layout.names) for at in found]
-        pick = picker(places)
-        return pick if all(found) else lambda words: pick([*words, None])
+        nothing = len(layout.names)
+        depth = max([1, *map(len, found)])
+        picks = [picker([at[k] if k < len(at) else nothing for at in found]) for k in range(depth)]
+        if len(picks) == 1 and all(found):
+            return picks[0]
+        return partial(_sums, picks, [n for n, at in enumerate(found) if not at])
 
 
-def picker(places: Sequence[int]) -> Callable[[Sequence[Any]], tuple[Any, ...]]:
+def _sums(picks: Sequence[_Pick], untold: Iterable[int], words: array[int]) -> tuple[int | None, ...]:
+    """The sums of what each pick takes, place by place. After the words there is a place for nothing to add."""
+    padded = words + _ZERO
+    sums: Iterable[int | None] = picks[0](padded)
+    for pick in picks[1:]:
+        sums = map(add, sums, pick(padded))
+    told = [*sums]
+    for n in untold:
+        told[n] = None
+    return tuple(told)
+
+
+def picker(places: Sequence[int]) -> _Pick:
     """Takes what is at these places; `itemgetter` makes no tuple of a single one."""
     return itemgetter(*places) if len(places) > 1 else lambda words: tuple([words[n] for n in places])
 
@@ -134,34 +155,61 @@ def reading(raw: bytes, text_at: Callable[[int], str]) -> Counters:
     size = PARAMETER_BYTES // 8
     values = words[size - 1 :: size]
     del words[size - 1 :: size]
-    layout = _layout(words.tobytes())
+    layout = _layouts.of_head(words.tobytes())
     for n in layout.narrow:
         values[n] = values[n] >> _SHIFT & 0xFFFFFFFF
     return Counters(layout, values, {n: text_at(values[n]) for n in layout.strings} if layout.strings else _NOTHING)
 
 
 _NOTHING: dict[int, str] = {}
-_layouts: dict[object, Layout] = {}
 
 
-def _layout(head: bytes) -> Layout:
-    """By everything of a list but its values."""
-    layout = _layouts.get(head)
-    if layout is None:
+class Layouts:
+    """Those that are remembered. For any thread: what two find at the same time is there twice, and serves as well."""
+
+    def __init__(self, most_names: int) -> None:
+        self._most_names = most_names
+        self.clear()
+
+    def clear(self) -> None:
+        self._by_length: dict[int, list[tuple[bytes, Layout]]] = {}
+        """With everything of a list but its values. To compare that takes a tenth of what it takes to hash it."""
+        self._by_names: dict[tuple[tuple[str, ...], tuple[int, ...]], Layout] = {}
+        self._names = 0
+
+    @property
+    def names(self) -> int:
+        """How many are remembered."""
+        return self._names
+
+    def of_head(self, head: bytes) -> Layout:
+        """By everything of a list but its values."""
+        alike = self._by_length.get(len(head), ())
+        for known, layout in alike:
+            if known == head:
+                return layout
         size = PARAMETER_BYTES - 8
         parts = [head[at : at + size] for at in range(0, len(head), size)]
-        names = [part[:FIELD_LENGTH].partition(b"\0")[0].decode() for part in parts]
-        kinds = [int.from_bytes(part[FIELD_LENGTH : FIELD_LENGTH + 4], sys.byteorder) for part in parts]
-        layout = _remember(head, _layout_of(tuple(names), tuple(kinds)))
-    return layout
+        names = tuple(part[:FIELD_LENGTH].partition(b"\0")[0].decode() for part in parts)
+        kinds = tuple(int.from_bytes(part[FIELD_LENGTH : FIELD_LENGTH + 4], sys.byteorder) for part in parts)
+        layout = self.of_names(names, kinds)
+        self._make_room(len(names))
+        if len(alike) >= _MOST_ALIKE:  # somebody makes them up; to look through them all takes longer and longer
+            self._by_length[len(head)] = []
+        self._by_length.setdefault(len(head), []).append((head, layout))
+        return layout
+
+    def of_names(self, names: tuple[str, ...], kinds: tuple[int, ...]) -> Layout:
+        layout = self._by_names.get((names, kinds))
+        if layout is None:
+            self._make_room(len(names))
+            layout = self._by_names[names, kinds] = Layout(names, kinds)
+        return layout
+
+    def _make_room(self, names: int) -> None:
+        if self._names + names > self._most_names:
+            self.clear()
+        self._names += names
 
 
-def _layout_of(names: tuple[str, ...], kinds: tuple[int, ...]) -> Layout:
-    return _layouts.get((names, kinds)) or _remember((names, kinds), Layout(names, kinds))
-
-
-def _remember(key: object, layout: Layout) -> Layout:
-    if sum(len(one.names) for one in _layouts.values()) + len(layout.names) > _MOST_NAMES:
-        _layouts.clear()
-    _layouts[key] = layout
-    return layout
+_layouts = Layouts(_MOST_NAMES)

@@ -23,6 +23,11 @@ _MOST_UUIDS = 200_000
 
 library = ctypes.CDLL(PATH)
 # These only look at memory, and keep Python's lock.
+bytes_at = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_ssize_t)(
+    ("PyBytes_FromStringAndSize", ctypes.pythonapi)
+)
+"""So many bytes at that address; `ctypes.string_at` does the same in a Python function of its own."""
+_text_at = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p)(("PyUnicode_FromString", ctypes.pythonapi))
 _name_of = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.c_void_p)(("virDomainGetName", library))
 _write_uuid = ctypes.PYFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p)(("virDomainGetUUID", library))
 _uuids: dict[bytes, str] = {}
@@ -37,6 +42,11 @@ class _Buffers(threading.local):
 
 
 _buffers = _Buffers()
+
+
+def text_at(address: int) -> str:
+    """A string of C; empty where there is none."""
+    return _text_at(address) if address else ""
 
 
 def name_of(domain: Any) -> str:

@@ -7,7 +7,8 @@ negative one.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import repeat
 from operator import itemgetter, sub
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -58,6 +59,17 @@ def rate(before: float | None, after: float | None, elapsed_s: float) -> float |
     if before is None or after is None or after < before or elapsed_s <= 0:
         return None
     return (after - before) / elapsed_s
+
+
+def rates_of(before: Sequence[int | None], after: Sequence[int | None], elapsed_s: float) -> Sequence[float | None]:
+    """The same of several counters: nearly always all are told, and none went down."""
+    try:
+        grown = [*map(sub, after, before)]
+    except TypeError:  # one is None
+        grown = []
+    if not grown or min(grown) < 0 or elapsed_s <= 0:
+        return [*map(rate, before, after, repeat(elapsed_s))]
+    return [count / elapsed_s for count in grown]
 
 
 def _share(before_ns: int | None, after_ns: int | None, elapsed_ns: float) -> float | None:

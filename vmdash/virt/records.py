@@ -66,10 +66,6 @@ def _records(function: Callable[..., int], of: Any, groups: int, flags: int) -> 
 
 def _read(records: ctypes.Array[ctypes.c_void_p]) -> Iterator[Record]:
     for record in records:
-        domain, parameters, count = _RECORD.unpack(ctypes.string_at(record, _RECORD.size))  # type: ignore[arg-type]
-        raw = ctypes.string_at(parameters, count * PARAMETER_BYTES) if count else b""
-        yield Record(native.uuid_of(domain), native.name_of(domain), counters.reading(raw, _text_at))
-
-
-def _text_at(address: int) -> str:
-    return ctypes.string_at(address).decode() if address else ""
+        domain, parameters, count = _RECORD.unpack(native.bytes_at(record, _RECORD.size))
+        raw = native.bytes_at(parameters, count * PARAMETER_BYTES) if count else b""
+        yield Record(native.uuid_of(domain), native.name_of(domain), counters.reading(raw, native.text_at))

@@ -13,7 +13,7 @@ import libvirt
 
 from vmdash.virt import records
 from vmdash.virt.connection import HostConnection
-from vmdash.virt.counters import Counters
+from vmdash.virt.counters import Counters, Totals
 from vmdash.virt.guest import Guest
 from vmdash.virt.records import Record
 from vmdash.virt.states import GuestStatus
@@ -28,6 +28,9 @@ _FLAGS = (
     libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE | libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_NOWAIT,
     libvirt.VIR_CONNECT_GET_ALL_DOMAINS_STATS_ACTIVE,
 )
+
+
+_state, _vcpus = Totals("state.state", "state.reason"), Totals("vcpu.current")
 
 
 class GuestStats:
@@ -45,7 +48,8 @@ class GuestStats:
 
     @property
     def status(self) -> GuestStatus:
-        return GuestStatus.from_libvirt(self.raw.get("state.state", 0), self.raw.get("state.reason", 0))
+        state, reason = self.raw.read(_state)
+        return GuestStatus.from_libvirt(state or 0, reason or 0)
 
     @property
     def cpu_time_ns(self) -> int | None:
@@ -55,7 +59,7 @@ class GuestStats:
     @property
     def vcpu_count(self) -> int:
         """How many vCPUs are plugged in."""
-        return int(self.raw.get("vcpu.current", 0))
+        return self.raw.read(_vcpus)[0] or 0
 
 
 def fast(connection: HostConnection) -> list[GuestStats]:
