@@ -40,6 +40,7 @@ GUESTS = 50
 INTERVAL_S = 10
 CHANGES_PER_S = 5
 HUNG_SHARE = 0.1
+KNOWN_S = 1800
 STORE_S = 700
 YARDSTICK_S = 5
 NEW_SERIES = 1.001
@@ -154,7 +155,7 @@ class Fleet:
         self._hosts += _add_hosts(range(len(self._hosts) + 1, case.hosts + 1), self._simulator.port)
         while len(self._collectors) < case.collectors:
             self._collectors.append(CollectorAtWork())
-        poll(lambda: _known(case.hosts), 900, "all guests, definitions and volumes to be known")
+        poll(lambda: _known(case.hosts), KNOWN_S, "all guests, definitions and volumes to be known")
         known_s = time.monotonic() - begun
         print(f"  all known after {known_s:.0f} s", flush=True)
         self._settle()
@@ -267,11 +268,13 @@ def _add_hosts(numbers: Iterable[int], port: int) -> list[int]:
 
 
 def _known(hosts: int) -> bool:
+    """Whether everything is; after a second, since to count it takes the database's time."""
     from bench.simulator.guests import shapes
     from domains.models import Domain
     from hosts.models import Host
     from storage.models import Volume
 
+    time.sleep(1)
     return (
         Host.objects.filter(state=Host.State.UP, cpus__gt=0).count() == hosts
         and Domain.objects.exclude(xml="").count() == hosts * GUESTS

@@ -124,6 +124,8 @@ class Connection(asyncio.Protocol):
         self._server.calls += 1
         if procedure in _REGISTRATIONS:
             return message(procedure, REPLY, serial, OK, integer(self._register(procedure, body)))
+        if procedure == Procedure.CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY:
+            self._deregister(Arguments(body).integer())
         call = REPLIES.get(procedure)
         if call is None:
             told = error(NO_SUPPORT, f"this function is not simulated: {procedure}")
@@ -140,3 +142,9 @@ class Connection(asyncio.Protocol):
             self._lifecycle = self._callbacks
             self._server.subscribers[self._host.number].add(self)
         return self._callbacks
+
+    def _deregister(self, callback: int) -> None:
+        """libvirt's client breaks where an event comes for a connection that it is about to free."""
+        if callback == self._lifecycle:
+            self._lifecycle = -1
+            self._server.subscribers[self._host.number].discard(self)
