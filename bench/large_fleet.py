@@ -229,6 +229,7 @@ def ticks() -> Iterator[Tick]:
             "blames": {},
             "cells": [{"cell": cell, "cpu": 40.0, "mem_free": 2**27, "mem_total": 2**28} for cell in (0, 1)],
             "places": {pk: {str(n): random.randrange(64) for n in range(vcpus)} for pk, _, vcpus in there},
+            "looked_at": now,
         }
 
 

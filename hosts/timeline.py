@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -141,39 +141,56 @@ def _steal(only: str, window: Window) -> str:
     return f"(100 * sum({growth('steal')}) / sum({growth('vcpu')}))"
 
 
-def _seldom(window: Window) -> str:
-    """Over how long figures are taken together that are read as seldom as cells are."""
-    return f"{max(window.over_s, 4 * settings.PLACES_INTERVAL_S)}s"
+_Reading = Callable[[str], str]
+"""What is made of a series."""
+
+
+def _seldom(only: str, window: Window, figure: Callable[[_Reading], str], mean: str, last: str) -> str:
+    """A figure of what is read as seldom as cells are, of what `mean` makes of each series in so long. A collector with
+    many guests looks at cells more seldom still: the last look, which `last` makes, is carried on then, as long as the
+    host itself answers."""
+    over_s, long_s = max(window.over_s, 4 * settings.PLACES_INTERVAL_S), 40 * settings.PLACES_INTERVAL_S
+    usual = figure(lambda series: mean.format(f"{series}[{over_s}s]"))
+    if over_s >= long_s:
+        return usual
+    carried = figure(lambda series: last.format(f"{series}[{long_s}s]"))
+    return f"({usual} or ({carried} and on () count(count_over_time({window.prefix}libvirt_up{only}[{over_s}s]))))"
 
 
 def _cells(only: str, window: Window) -> Chart:
-    def level(kind: str) -> str:
-        metric = f"{window.prefix}libvirt_node_cell_memory_{kind}_bytes{only}"
-        return f"sum by (cell) (avg_over_time({metric}[{_seldom(window)}]))"
+    def taken(read: _Reading) -> str:
+        total, free = (
+            f"sum by (cell) ({read(f'{window.prefix}libvirt_node_cell_memory_{kind}_bytes{only}')})"
+            for kind in ("total", "free")
+        )
+        return f"(100 * ({total} - {free}) / {total})"
 
-    taken = f"100 * ({level('total')} - {level('free')}) / {level('total')}"
+    shown = _seldom(only, window, taken, "avg_over_time({})", "last_over_time({})")
     return Chart(
         "cells",
         "Memory of the NUMA cells",
         "percent",
-        (Line("", taken, "--mem", by="cell", fold=in_own_colors("cell {}")),),
+        (Line("", shown, "--mem", by="cell", fold=in_own_colors("cell {}")),),
         note="taken, with cache",
         top=100,
     )
 
 
 def _cell_cpus(only: str, window: Window) -> Chart:
-    over = _seldom(window)
+    def used(read: _Reading) -> str:
+        busy, all_of_it = (
+            f"sum by (cell) ({read(f'{window.prefix}libvirt_node_cell_cpu_seconds_total{_and(only, more)}')})"
+            for more in ('mode=~"user|system"', "")
+        )
+        return f"(100 * {busy} / {all_of_it})"
 
-    def growth(more: str = "") -> str:
-        return f"sum by (cell) ({rate(f'{window.prefix}libvirt_node_cell_cpu_seconds_total{_and(only, more)}', over)})"
-
-    busy = 'mode=~"user|system"'
+    several = "({0}({{0}}) and count_over_time({{0}}) > 1)"
+    shown = _seldom(only, window, used, several.format("rate"), several.format("irate"))
     return Chart(
         "cell_cpus",
         "CPUs of the NUMA cells",
         "percent",
-        (Line("", f"(100 * {growth(busy)} / {growth()})", "--cpu", by="cell", fold=in_own_colors("cell {}")),),
+        (Line("", shown, "--cpu", by="cell", fold=in_own_colors("cell {}")),),
         note="used",
         top=100,
     )

@@ -57,6 +57,7 @@ def write_tick(
     blames: Mapping[Domain, Blame] | None = None,
     places: Mapping[Domain, Mapping[int, int]] | None = None,
     cells: list[CellSample] | None = None,
+    looked_age_s: float | None = None,
 ) -> Tick:
     """A round over `host` that ended `age_s` ago, with these guests running."""
     figures = {str(guest.pk): one for guest, one in (guests or {}).items()}
@@ -72,6 +73,7 @@ def write_tick(
         "places": {
             str(guest.pk): {str(number): cpu for number, cpu in one.items()} for guest, one in (places or {}).items()
         },
+        "looked_at": None if looked_age_s is None else int((time.time() - looked_age_s) * 1000),
     }
     client().set(tick_key(host.pk), encode(tick))
     return tick

@@ -119,7 +119,8 @@ MIGRATIONS_PER_HOST = env.integer("VMDASH_MIGRATIONS_PER_HOST", 2, least=1, most
 FAST_INTERVAL_S = env.integer("VMDASH_FAST_INTERVAL_S", 2, least=1, most=3600)
 SLOW_INTERVAL_S = env.integer("VMDASH_SLOW_INTERVAL_S", 10, least=2, most=3600)
 PLACES_INTERVAL_S = 30
-"""How often the collector looks where vCPUs are, and how NUMA cells do, on hosts with several."""
+"""How often the collector looks where vCPUs are, and how NUMA cells do, on hosts with several. With more than 10,000
+guests more seldom, where no page is open (`hosts.collector.crowd`)."""
 SWEEP_INTERVAL_S = env.integer("VMDASH_SWEEP_INTERVAL_S", 55, least=2, most=3600)
 """How often everything on a host is read anew, to correct what events missed (seen within 60 s, as long as a collector
 has no more than 10,000 guests: `hosts.collector.crowd`)."""

@@ -48,6 +48,8 @@ class NumaPart:
     finding: Finding | None
     undoes: Job | None
     """The last placement, which can be undone."""
+    looked_at: int | None
+    """When it was looked where the vCPUs are, in Unix milliseconds."""
 
 
 def numa_part(guest: Domain, tick: Tick | None) -> NumaPart:
@@ -60,6 +62,7 @@ def numa_part(guest: Domain, tick: Tick | None) -> NumaPart:
         vcpus=vcpus_of(guest, tick) if guest.is_active else [],
         finding=finding_of(guest, tick),
         undoes=last if last and "before" in last.parameters else None,
+        looked_at=tick.get("looked_at") if tick else None,
     )
 
 

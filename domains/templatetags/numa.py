@@ -59,6 +59,8 @@ class ShownCells:
     misplaced: Sequence[Misplaced]
     uneven: Sequence[Finding]
     """Of the host itself."""
+    looked_at: int | None
+    """When it was looked at them, in Unix milliseconds."""
 
 
 @register.simple_tag(takes_context=True)
@@ -90,6 +92,7 @@ def numa_of(context: dict[str, Any], page: HostPage) -> ShownCells | None:
         unplaced=by_cpu.get(None, []),
         misplaced=[Misplaced(guest, found) for guest in guests.values() if (found := finding_of(guest, tick))],
         uneven=uneven([_load(cell, samples[cell.number], guests.values()) for cell in cells if cell.number in samples]),
+        looked_at=tick.get("looked_at") if tick else None,
     )
 
 

@@ -36,6 +36,10 @@ class Crowd:
         """How many times longer than usual intervals are; at least 1."""
         return max(1.0, sum([*self._guests.values()]) / COMFORTABLE)
 
+    def stretch_of_looks(self) -> float:
+        """The same of looks at what every CPU of a host does and where every vCPU is: a call for each of these."""
+        return 2 * self.stretch() - 1
+
 
 MANY_HOSTS = 100
 MANY_HOSTS_SWITCH_S = 0.005

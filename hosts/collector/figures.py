@@ -36,7 +36,8 @@ _SLOWER_AT_MOST = 1.2
 
 class Figures:
     """Its duties are for the event loop's thread. What they have the lane do uses the same attributes; the loop leaves
-    them alone meanwhile, since a session takes one step after the other."""
+    them alone meanwhile, since a session takes one step after the other. `view` touches only what the lane never
+    does."""
 
     def __init__(
         self, host: Host, lane: Lane, sampler: Sampler, watch: GuestWatch, publisher: Publisher, crowd: Crowd
@@ -52,7 +53,12 @@ class Figures:
         """A round of the fast tier that was not handed over yet."""
         self._waiting: deque[str] = deque()
         """Guests that the slow tier has still to read in this round."""
-        self._places = Rhythm(f"{host.name}: places of vCPUs", settings.PLACES_INTERVAL_S, crowd.stretch)
+        self._is_viewed = False
+        self._places = Rhythm(
+            f"{host.name}: places of vCPUs",
+            settings.PLACES_INTERVAL_S,
+            lambda: 1 if self._is_viewed else crowd.stretch_of_looks(),
+        )
         self._own_work = Rhythm(f"{host.name}: its own work", settings.PLACES_INTERVAL_S, crowd.stretch)
         self._unplaced: deque[str] = deque()
         self._contended: deque[str] | None = None
@@ -68,6 +74,13 @@ class Figures:
             Duty(self._rest_due, self._rest_step, turns=Kind.FIGURES),
             Duty(lambda: 0 if self._unplaced else self._places.due, self._places_step, turns=Kind.REST),
         )
+
+    def view(self, is_viewed: bool) -> bool:
+        """Whether somebody looks at pages of this host: then a crowd is no reason to look seldom where vCPUs are.
+        Whether that made something due earlier."""
+        begins = is_viewed and not self._is_viewed
+        self._is_viewed = is_viewed
+        return begins and self._places.hurry()
 
     def _rest_due(self) -> float:
         return 0 if self._contended is not None or self._waiting else self._slow.due
@@ -97,12 +110,15 @@ class Figures:
     async def _places_step(self) -> None:
         if not self._unplaced:  # a new round
             try:
-                if await self._lane.run(self._sampler.cells):
-                    self._unplaced.extend(self._watch.active())
+                if not await self._lane.run(self._sampler.cells):
+                    return
+                self._unplaced.extend(self._watch.active())
             finally:
                 self._places.done(0)
-            return
-        await self._lane.run(self._place, self._unplaced)
+        else:
+            await self._lane.run(self._place, self._unplaced)
+        if not self._unplaced:
+            self._sampler.looked()
 
     # In the lane
 

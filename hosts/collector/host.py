@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Set
+from collections.abc import Callable
 
 from django.conf import settings
 from django.utils import timezone
@@ -14,6 +14,7 @@ from hosts.collector.lane import Lane
 from hosts.collector.opening import open_connection
 from hosts.collector.session import Services, Session
 from hosts.collector.survey import Survey, requested_pool
+from hosts.collector.viewers import Viewed
 from hosts.collector.writer import ConnectionSeen, Lease
 from hosts.models import Host
 from vmdash.exceptions import VmdashError
@@ -57,9 +58,10 @@ class HostCollector:
         if self._session and (uuid == "*" or pool is None):
             self._session.refresh(uuid)
 
-    def watch_screens(self, uuids: Set[str]) -> None:
+    def view(self, viewed: Viewed) -> None:
+        """The guests and hosts whose pages are open."""
         if self._session:
-            self._session.watch_screens(uuids)
+            self._session.view(viewed)
 
     async def run(self) -> None:
         survey = asyncio.create_task(self._survey.run(), name=f"storage-{self._host.name}")

@@ -23,8 +23,8 @@ from hosts.collector.inventory import GuestInventory, Outcome, StorageInventory
 from hosts.collector.lane import stuck_threads
 from hosts.collector.leases import Leases, surplus
 from hosts.collector.publisher import Publisher
-from hosts.collector.screens import watched_guests
 from hosts.collector.session import Services
+from hosts.collector.viewers import read_viewed
 from hosts.collector.writer import Lease, Writer
 from hosts.connect import credentials
 from hosts.models import Host
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 LOOK_S = 20
 """How often the hosts are read from the database even when nobody says that they changed."""
 RETRY_DATABASE_S = 5
-SCREENS_S = 2
+VIEWERS_S = 2
 END_S = 5
 """How long the end of the process may take, for hosts that hang."""
 _RETRY_S = 1
@@ -211,10 +211,10 @@ class Collector:
             self._request(keys[key.decode()], uuid.decode())
 
     async def _look_for_viewers(self) -> None:
-        watched = await watched_guests(self._redis)
+        viewed = await read_viewed(self._redis)
         for one in self._watched.values():
-            one.collector.watch_screens(watched)
-        await asyncio.sleep(SCREENS_S)
+            one.collector.view(viewed)
+        await asyncio.sleep(VIEWERS_S)
 
     async def _tell_of_history(self) -> None:
         await tell(self._redis, self._leases.name, self._history.held())

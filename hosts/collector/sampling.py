@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeVar
 
@@ -20,7 +19,7 @@ from vmdash.live.publish import encode
 from vmdash.metrics.sums import HostSums
 from vmdash.virt import rates, stats
 from vmdash.virt.connection import HostConnection
-from vmdash.virt.errors import CallUnsupported, GuestNotFound, InvalidState
+from vmdash.virt.errors import CallError, CallUnsupported
 from vmdash.virt.guest import Guest
 from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.rates import CpuRates
@@ -75,6 +74,9 @@ class _Node:
     memory_at_ms: int | None = None
     cell_times: dict[int, CpuTimes] = field(default_factory=dict)
     cells: list[CellSample] = field(default_factory=list)
+    look_began_ms: int | None = None
+    looked_at_ms: int | None = None
+    """When the last look began that is complete."""
     unsupported: set[str] = field(default_factory=set)
 
 
@@ -177,13 +179,18 @@ class Sampler:
     def place(self, guests: Sequence[Guest]) -> None:
         """Read which physical CPUs their vCPUs are on."""
         for guest in guests:
-            with suppress(GuestNotFound, InvalidState):  # it has just ended
+            known = self._guests.get(guest.uuid)
+            try:
                 placed = self._try("places of vCPUs", guest.vcpus) or ()
-                places = {vcpu.number: vcpu.cpu for vcpu in placed}
-                self._contention.place(guest.uuid, places)
-                if known := self._guests.get(guest.uuid):
-                    known.places = {str(number): cpu for number, cpu in places.items()}
-                    self._record_cells(known, places)
+            except CallError:  # it has just ended, or nobody can tell; that is no reason not to ask for the others
+                if known:
+                    known.places = None
+                continue
+            places = {vcpu.number: vcpu.cpu for vcpu in placed}
+            self._contention.place(guest.uuid, places)
+            if known:
+                known.places = {str(number): cpu for number, cpu in places.items()}
+                self._record_cells(known, places)
 
     def _record_cells(self, guest: GuestFigures, places: Mapping[int, int | None]) -> None:
         cells, now = self._try("NUMA cells", self._connection.node.cells) or (), time.monotonic()
@@ -194,8 +201,8 @@ class Sampler:
             self._history.placed(self._connection.name, int(time.time() * 1000), guest.fast, seen)
 
     def cells(self) -> bool:
-        """Read how the NUMA cells do. Whether there are several: then it matters where vCPUs are, also while none of
-        them waits."""
+        """Begin to look at the NUMA cells: read how they do. Whether there are several: then it matters where vCPUs
+        are, also while none of them waits, and the look ends once all are found (`looked`)."""
         node = self._connection.node
         if len(self._try("NUMA cells", node.cells) or ()) < 2:
             return False
@@ -203,7 +210,7 @@ class Sampler:
         memory = self._try("memory statistics", node.memory_stats)
         before, times = self._node.cell_times, {cell.number: cell for cell in cpu.cells} if cpu else {}
         self._node.cell_times = times
-        at_ms = int(time.time() * 1000)
+        at_ms = self._node.look_began_ms = int(time.time() * 1000)
         self._history.cells(self._connection.name, at_ms, list(times.values()), memory.cells if memory else ())
         self._node.cells = [
             {
@@ -217,6 +224,10 @@ class Sampler:
             for cell in (memory.cells if memory else ())
         ]
         return True
+
+    def looked(self) -> None:
+        """A look is complete."""
+        self._node.looked_at_ms = self._node.look_began_ms
 
     def attribute(self, *, measure: bool = True) -> bool:
         """Divide what was lost in the last round of the fast tier among those who took it. `measure`: begin to find
@@ -269,6 +280,7 @@ class Sampler:
             "blames": self._contention.blames(),
             "cells": self._node.cells,
             "places": {uuid: figures.places for uuid, figures in self._guests.items() if figures.places},
+            "looked_at": self._node.looked_at_ms,
         }
         stealing = (
             (figures.sample["steal"] or 0, uuid, figures.name)

@@ -8,27 +8,19 @@ import math
 import time
 from collections.abc import Callable, Set
 
-import redis.asyncio
 from django.conf import settings
 from PIL import Image
 
 from hosts.collector.actor import Actor
 from hosts.collector.duties import Duty
 from hosts.collector.lane import Lane
-from vmdash.live.redis import watched_key
 from vmdash.virt.errors import HypervisorError
 
 log = logging.getLogger(__name__)
 
 MOST_WIDTH = 640
-_PREFIX = watched_key("")
 _NO_PICTURE = (OSError, ValueError, SyntaxError, Image.DecompressionBombError)
 """What Pillow raises for data that is broken, cut off or absurdly large."""
-
-
-async def watched_guests(client: redis.asyncio.Redis) -> set[str]:
-    """The guests whose pages are open, anywhere in the fleet. Raises RedisError."""
-    return {key.decode().removeprefix(_PREFIX) async for key in client.scan_iter(match=f"{_PREFIX}*", count=1000)}
 
 
 class Screens:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
@@ -34,6 +34,7 @@ from hosts.collector.sampling import History, Sampler
 from hosts.collector.screens import Screens
 from hosts.collector.survey import PoolHistory
 from hosts.collector.turns import Kind, Turn, Turns
+from hosts.collector.viewers import Viewed
 from hosts.collector.waiting import wait
 from hosts.collector.writer import HostSeen, Lease, Writer
 from hosts.models import Host
@@ -92,7 +93,7 @@ class Session:
             host, connection, lane, self._submit, self._agents, services.crowd, services.writer.is_behind
         )
         self._sampler = Sampler(connection, host.pk, services.history)
-        figures = Figures(host, lane, self._sampler, self._watch, services.publisher, services.crowd)
+        self._figures = Figures(host, lane, self._sampler, self._watch, services.publisher, services.crowd)
         show = partial(services.publisher.screen, host.pk)
         self._screens = Screens(lane, self._actor, show, lambda: self._watch.active().keys())
         self._host_rhythm = Rhythm(f"{host.name}: host", settings.SWEEP_INTERVAL_S, services.crowd.stretch)
@@ -100,7 +101,7 @@ class Session:
         self._host_pieces: list[dict[str, Any]] = []
         self._host_columns: dict[str, Any] = {}
         states, full, sweep, definitions = self._watch.duties()
-        tick, figures_left, places = figures.duties()
+        tick, figures_left, places = self._figures.duties()
         of_host = Duty(lambda: 0 if self._host_reading else self._host_rhythm.due, self._read_host, turns=Kind.REST)
         screens, agents = self._screens.duty(), self._agents.duty()
         self._duties = (states, tick, full, figures_left, sweep, of_host, definitions, places, screens, agents)
@@ -128,9 +129,10 @@ class Session:
         self._watch.refresh(uuid)
         self._wake.set()
 
-    def watch_screens(self, uuids: Set[str]) -> None:
-        """The guests whose pages are open."""
-        if self._screens.watch(uuids):
+    def view(self, viewed: Viewed) -> None:
+        """The guests and hosts whose pages are open."""
+        screens = self._screens.watch(viewed.guests)
+        if self._figures.view(self._host.pk in viewed.hosts) or screens:
             self._wake.set()
 
     # The work

@@ -10,9 +10,8 @@ import { refresher } from "./refresh.js";
 
 const host = Number(document.getElementById("host").dataset.host);
 const charts = startCharts();
-const CELLS_MS = 15_000; // they are looked at every half minute
 const refreshCells = refresher(["cells"]);
-let cellsAt = Date.now();
+let lookedAt = Number(document.querySelector("#cells-title time")?.dataset.at ?? 0);
 const refresh = refresher(["host", "trouble", "maintenance", "facts", "cells", "guests", "resources", "jobs"]);
 
 function showGuest(row, sample, tick) {
@@ -36,8 +35,8 @@ live.on("tick", (tick) => {
     if (row) showGuest(row, sample, tick);
   }
   showAges();
-  if (Date.now() - cellsAt < CELLS_MS || !document.querySelector("#cells .cpu-map")) return;
-  cellsAt = Date.now();
+  if ((tick.looked_at ?? 0) === lookedAt || !document.querySelector("#cells .cpu-map")) return;
+  lookedAt = tick.looked_at ?? 0;
   refreshCells();
 });
 live.on("host", (message) => {

@@ -12,6 +12,12 @@ export function essence(element) {
   return copy.innerHTML;
 }
 
+/** Of an element that says the same as before: since when, or when it was found so again. */
+function takeTimes(here, fresh) {
+  const times = fresh.querySelectorAll("time");
+  for (const [n, old] of here.querySelectorAll("time").entries()) if (times[n]) old.replaceWith(times[n]);
+}
+
 /** The ids of what the reader has opened in an element; `open` opens it in what takes its place. */
 export function openedIn(element) {
   return [...element.querySelectorAll("details[open][id]")].map((details) => details.id);
@@ -39,7 +45,11 @@ export function refresher(ids) {
       const here = document.getElementById(id);
       const fresh = page.getElementById(id);
       if (!here !== !fresh) return location.reload();
-      if (!here || essence(here) === essence(fresh)) continue;
+      if (!here) continue;
+      if (essence(here) === essence(fresh)) {
+        takeTimes(here, fresh);
+        continue;
+      }
       const opened = openedIn(here);
       here.replaceWith(fresh);
       open(fresh, opened);

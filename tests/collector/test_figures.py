@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from unittest.mock import Mock
 
 import pytest
+from pytest_django import Settings
 
 from hosts.collector import figures
-from hosts.collector.crowd import Crowd
+from hosts.collector.crowd import COMFORTABLE, Crowd
 from hosts.collector.duties import Duty
 from hosts.collector.figures import Figures
 from hosts.collector.guests import GuestWatch
@@ -45,6 +46,7 @@ class FakeHost:
             contended=lambda: self.contended,
             place=lambda guests: self.asked.append(f"place {len(guests)}"),
             attribute=lambda measure: self.asked.append("attribute"),
+            cells=lambda: True,
         )
 
     def watch(self) -> Mock:
@@ -75,7 +77,10 @@ class At:
     host: FakeHost
     tick: Duty
     rest: Duty
+    places: Duty
     publisher: Mock
+    figures: Figures
+    sampler: Mock
 
 
 @pytest.fixture
@@ -91,11 +96,13 @@ def long_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(figures, "STEP_S", 60)
 
 
-def figures_of(host: FakeHost, lane: Lane, fast_s: int = FAST_S, slow_s: int = SLOW_S) -> At:
-    publisher = Mock(spec=Publisher)
+def figures_of(
+    host: FakeHost, lane: Lane, fast_s: int = FAST_S, slow_s: int = SLOW_S, crowd: Crowd | None = None
+) -> At:
+    publisher, sampler = Mock(spec=Publisher), host.sampler()
     row = Host(pk=1, name="kvm1", fast_interval_s=fast_s, slow_interval_s=slow_s)
-    tick, rest, _ = Figures(row, lane, host.sampler(), host.watch(), publisher, Crowd()).duties()
-    return At(host, tick, rest, publisher)
+    made = Figures(row, lane, sampler, host.watch(), publisher, crowd or Crowd())
+    return At(host, *made.duties(), publisher, made, sampler)
 
 
 async def test_what_else_is_due_is_read_in_the_step_of_the_fast_tier(lane: Lane, long_steps: None) -> None:
@@ -153,3 +160,37 @@ async def test_the_fast_tier_counts_although_the_slow_one_fails(lane: Lane, long
     at.publisher.tick.assert_called_once()
     assert at.tick.due() > time.monotonic()
     assert at.rest.due() > time.monotonic()
+
+
+async def test_a_look_at_the_cells_ends_once_all_guests_are_found(lane: Lane) -> None:
+    at = figures_of(FakeHost(guests=60), lane)
+    await at.places.step()
+    at.sampler.looked.assert_not_called()
+    while at.places.due() <= time.monotonic():
+        await at.places.step()
+    assert at.host.asked == ["place 40", "place 20"]
+    at.sampler.looked.assert_called_once_with()
+
+
+async def test_a_look_at_a_host_without_running_guests_ends_at_once(lane: Lane) -> None:
+    at = figures_of(FakeHost(guests=0), lane)
+    await at.places.step()
+    at.sampler.looked.assert_called_once_with()
+
+
+async def test_while_its_page_is_open_a_crowd_is_no_reason_to_look_seldom_at_a_host(
+    lane: Lane, settings: Settings
+) -> None:
+    crowd = Crowd()
+    crowd.note(2, 5 * COMFORTABLE)
+    at = figures_of(FakeHost(guests=0), lane, crowd=crowd)
+    await at.places.step()
+    interval_s = settings.PLACES_INTERVAL_S
+    assert at.places.due() - time.monotonic() > 4 * interval_s
+
+    assert at.figures.view(True)
+    assert at.places.due() - time.monotonic() <= interval_s
+    assert not at.figures.view(True), "the same page"
+    at.figures.view(False)
+    await at.places.step()
+    assert at.places.due() - time.monotonic() > 4 * interval_s

@@ -82,3 +82,20 @@ def test_what_can_wait_comes_less_often_the_more_guests_there_are() -> None:
     crowd.leave(2)
     rhythm.done(0)
     assert rhythm.interval_s == 100
+
+    crowd.note(2, 2 * COMFORTABLE)
+    assert crowd.stretch_of_looks() == 5, "with a call for each guest and CPU even less often"
+
+
+def test_it_can_hurry_when_its_interval_becomes_shorter() -> None:
+    crowd = Crowd()
+    crowd.note(1, 3 * COMFORTABLE)
+    rhythm = Rhythm("places", 100, crowd.stretch)
+    for _ in range(2):
+        rhythm.done(0)
+    due = rhythm.due
+    assert not rhythm.hurry()
+
+    crowd.leave(1)
+    assert rhythm.hurry()
+    assert rhythm.due == pytest.approx(due - 200)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, cast
+from unittest.mock import Mock
 
 import orjson
 import pytest
@@ -15,9 +16,9 @@ from vmdash.live.messages import Tick
 from vmdash.virt import stats
 from vmdash.virt.connection import HostConnection
 from vmdash.virt.counters import Counters
-from vmdash.virt.errors import CallUnsupported
-from vmdash.virt.guest import Guest
-from vmdash.virt.node import CpuTimes, MemoryUse, NodeCpuStats, NumaCell
+from vmdash.virt.errors import CallUnsupported, HypervisorError
+from vmdash.virt.guest import Guest, VcpuPlacement
+from vmdash.virt.node import CpuTimes, MemoryUse, NodeCpuStats, NodeMemoryStats, NumaCell
 from vmdash.virt.stats import GuestStats
 
 S = 1_000_000_000
@@ -254,3 +255,37 @@ def test_the_cells_that_vcpus_were_seen_in_are_recorded_but_not_at_every_look(mo
     host.now += 30
     host.sampler.place([guest])
     assert len(placed) == 2
+
+
+def test_a_tick_tells_when_the_cells_were_looked_at_once_the_look_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = FakeHost(monkeypatch)
+    history = Mock(spec=History)
+    node = SimpleNamespace(
+        cells=lambda: (NumaCell(0, (0,), 0, ()), NumaCell(1, (1,), 0, ())),
+        cpu_stats=lambda per_cpu=False: NodeCpuStats(CpuTimes(-1, 0, 0, 0, 0)),
+        memory_stats=lambda: NodeMemoryStats(MemoryUse(-1, 0, 0, 0, 0), ()),
+    )
+    host.sampler = Sampler(cast(HostConnection, SimpleNamespace(name="kvm1", node=node)), 7, history)
+
+    assert host.fast(reading("a"))[1]["looked_at"] is None
+    began_ms = host.now * 1000
+    assert host.sampler.cells()
+    assert host.fast(reading("a"), after_s=2)[1]["looked_at"] is None
+    host.sampler.looked()
+    assert host.fast(reading("a"), after_s=2)[1]["looked_at"] == began_ms
+
+
+def test_a_guest_that_does_not_tell_where_it_is_keeps_nobody_from_being_found(host: FakeHost) -> None:
+    def refused() -> None:
+        raise HypervisorError.because("read the vCPUs of b", "kvm1")
+
+    host.fast(reading("a"), reading("b"), reading("c"))
+    placed = [VcpuPlacement(0, True, 0, 3)]
+    told = {uuid: SimpleNamespace(uuid=uuid, vcpus=lambda: placed) for uuid in ("a", "b", "c")}
+    host.with_cells()
+    host.fast(reading("a"), reading("b"), reading("c"))
+    host.sampler.place(cast(Sequence[Guest], [*told.values()]))
+    told["b"].vcpus = refused
+    host.sampler.place(cast(Sequence[Guest], [*told.values()]))
+
+    assert host.fast(reading("a"), reading("b"), reading("c"))[1]["places"] == {"a": {"0": 3}, "c": {"0": 3}}

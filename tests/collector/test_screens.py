@@ -9,8 +9,7 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from hosts.collector.actor import Actor
-from hosts.collector.screens import Screens, to_png, watched_guests
-from vmdash.live.redis import async_client, client, watched_key
+from hosts.collector.screens import Screens, to_png
 from vmdash.virt.errors import CallError
 
 
@@ -43,12 +42,3 @@ def test_a_broken_picture_is_an_error_of_that_guest_alone() -> None:
 
     with pytest.raises(CallError, match="Cannot show the screen of web1"):
         Screens(Mock(), actor, Mock(), set)._take("uuid")
-
-
-async def test_the_guests_somebody_looks_at_are_found() -> None:
-    client().set(watched_key("one"), 1, ex=60)
-    client().set(watched_key("two"), 1, ex=60)
-    redis = async_client()
-
-    assert await watched_guests(redis) == {"one", "two"}
-    await redis.aclose()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 from django.urls import reverse
@@ -28,7 +30,7 @@ def wrong() -> Domain:
     guest = DomainFactory.create(
         host=host, name="cache1", vcpus=1, memory_kib=96 * MIB, numa_cells=[0], vcpu_pins={"0": [2]}
     )
-    write_tick(host, {guest: guest_sample()}, places={guest: {0: 2}})
+    write_tick(host, {guest: guest_sample()}, places={guest: {0: 2}}, looked_age_s=200)
     return guest
 
 
@@ -63,6 +65,17 @@ def test_the_host_s_page_draws_vcpus_where_they_are(viewer_client: Client, wrong
     text = page(viewer_client, "host", "kvm3")
     assert "cache1: " in text.replace("</a>", "")
     assert 'class="vcpu away"' in text
+
+
+def test_pages_say_how_long_ago_it_was_looked_where_vcpus_are(viewer_client: Client, wrong: Domain) -> None:
+    for text in (page(viewer_client, "host", "kvm3"), page(viewer_client, "guest-tab", wrong.pk, "cpu")):
+        assert re.search(r"[Aa]s they were <time[^>]*>3 min", text)
+
+
+def test_before_the_first_look_they_say_so(viewer_client: Client, wrong: Domain) -> None:
+    write_tick(wrong.host, {wrong: guest_sample()})
+    assert "not looked at yet" in page(viewer_client, "host", "kvm3")
+    assert "It was not looked yet where they are." in page(viewer_client, "guest-tab", wrong.pk, "cpu")
 
 
 def test_what_would_be_set_is_shown_first(operator_client: Client, wrong: Domain) -> None:

@@ -39,6 +39,7 @@ def keep_tick(host: Host, *, cpu: float = 40.0) -> None:
         "blames": {},
         "cells": [],
         "places": {},
+        "looked_at": None,
     }
     client().set(tick_key(host.pk), orjson.dumps(tick))
 

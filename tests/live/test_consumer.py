@@ -24,7 +24,7 @@ from vmdash.access.roles import Role
 from vmdash.asgi import application
 from vmdash.live import groups, refusals
 from vmdash.live import redis as live_redis
-from vmdash.live.consumers import ABUSE, MOST_REFUSALS, NOT_PERMITTED, SIGNED_OUT, LiveConsumer
+from vmdash.live.consumers import ABUSE, MOST_HOSTS, MOST_REFUSALS, NOT_PERMITTED, SIGNED_OUT, LiveConsumer
 from vmdash.live.following import Following
 from vmdash.live.hub import hub
 from vmdash.live.outbox import Outbox
@@ -261,6 +261,14 @@ async def test_while_somebody_looks_at_a_guest_pictures_of_it_are_wanted(help_de
         assert 0 < live_redis.client().ttl(live_redis.watched_key(UUID)) <= 30
 
 
+async def test_while_somebody_looks_at_a_host_the_collector_knows(viewer: User) -> None:
+    async with page_of(viewer) as page:
+        await page.watch(*(f"host:{pk}" for pk in range(7, 7 + 2 * MOST_HOSTS)))
+        assert 0 < live_redis.client().ttl(live_redis.watched_host_key(7)) <= 30
+        marked = [*live_redis.client().scan_iter(match=live_redis.watched_host_key("*"))]
+        assert len(marked) == MOST_HOSTS, "one page cannot have the whole fleet looked at"
+
+
 async def deactivate(user: User) -> None:
     await User.objects.filter(pk=user.pk).aupdate(is_active=False)
 
@@ -329,6 +337,8 @@ async def test_a_page_hears_of_the_hosts_of_its_person_alone() -> None:
         assert (await page.next("host"))["host"] == seen.pk
         assert (await page.next("tick"))["host"] == seen.pk
         assert await page.hears_nothing()
+        assert live_redis.client().exists(live_redis.watched_host_key(seen.pk))
+        assert not live_redis.client().exists(live_redis.watched_host_key(hidden.pk)), "no work is done for them there"
 
 
 async def test_a_grant_that_is_withdrawn_ends_what_a_page_hears_within_two_seconds() -> None:

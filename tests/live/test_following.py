@@ -76,7 +76,7 @@ def test_a_guest_is_heard_of_by_who_sees_it_or_its_host() -> None:
 def test_who_sees_a_guest_alone_gets_its_figures_and_none_of_its_host_nor_its_neighbours() -> None:
     blames = {ONE: {"lost": 3.0, "by": [[OTHER, 2.0], ["", 1.0]], "sure": 1.0}, OTHER: {"lost": 1.0, "by": []}}
     figures = {"guests": {ONE: {"cpu": 1.0}, OTHER: {"cpu": 2.0}}, "blames": blames, "cells": [], "places": {}}
-    tick = {"type": "tick", "host": 3, "at": 1, "sample": {"cpu": 99.0}, **figures}
+    tick = {"type": "tick", "host": 3, "at": 1, "sample": {"cpu": 99.0}, "looked_at": 1, **figures}
     group = groups.host(3)
     following = Following({"host:3": group}, frozenset({group}), {}, GUEST_ONE)
     text = following.text(Delivery(group, orjson.dumps(tick).decode(), calm=True))
@@ -86,6 +86,7 @@ def test_who_sees_a_guest_alone_gets_its_figures_and_none_of_its_host_nor_its_ne
     assert told["guests"] == {ONE: {"cpu": 1.0}}
     assert told["blames"][ONE]["by"] == [["", 1.0]]
     assert told["sample"]["cpu"] is None
+    assert told["looked_at"] is None
 
 
 def test_the_connection_of_its_host_is_told_without_the_reason_which_has_addresses() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -126,19 +127,37 @@ def test_connections_and_jobs_are_on_the_time_axis(victoria_metrics: str, operat
     assert texts("/charts.json") == [*states, "Drain kvm1"]
 
 
-def test_the_cpus_of_each_numa_cell(victoria_metrics: str, viewer_client: Client) -> None:
+@pytest.mark.parametrize("every_s", [30, 270])
+def test_the_numa_cells_also_where_they_are_looked_at_seldom(
+    victoria_metrics: str, viewer_client: Client, every_s: int
+) -> None:
+    name = f"celled-{every_s}"
     cell = {"cpus": [0], "memory_kib": 1024, "distances": []}
-    HostFactory.create(name="celled", cells=[{"id": 0, **cell}, {"id": 1, **cell}])
+    HostFactory.create(name=name, cells=[{"id": 0, **cell}, {"id": 1, **cell}])
     end = int(time.time())
     lines = [
-        f'libvirt_node_cell_cpu_seconds_total{{host="celled",cell="{number}",mode="{mode}"}} {seconds * share} '
-        f"{(end - 1800 + seconds) * 1000}"
-        for seconds in range(0, 1800, 30)
-        for number, busy in ((0, 0.9), (1, 0.2))
-        for mode, share in (("user", busy), ("idle", 1 - busy))
+        f'libvirt_node_cell_{figure}{{host="{name}",cell="{number}"{more}}} {value} {(end - 1800 + seconds) * 1000}'
+        for seconds in range(0, 1200, every_s)
+        for number, busy in ((0, 0.3), (1, 0.1))  # at the end; both rise steadily
+        for figure, more, value in (
+            ("cpu_seconds_total", ',mode="user"', busy * seconds**2 / 2400),
+            ("cpu_seconds_total", ',mode="idle"', seconds - busy * seconds**2 / 2400),
+            ("memory_total_bytes", "", 1200),
+            ("memory_free_bytes", "", 1200 - busy * seconds),
+        )
     ]
+    lines += [f'libvirt_up{{host="{name}"}} 1 {(end - age_s) * 1000}' for age_s in range(600, 1800, 10)]
     httpx.post(f"{victoria_metrics}/api/v1/import/prometheus", content="\n".join((*lines, "")))
     httpx.get(f"{victoria_metrics}/internal/force_flush")
-    for number, percent in ((0, 90), (1, 20)):
-        values = recorded(viewer_client, "/hosts/celled/charts.json", "cell_cpus", f"cell {number}")
-        assert values[-1] == pytest.approx(percent, abs=1)
+    for number, busy in ((0, 0.3), (1, 0.1)):
+        for chart in ("cell_cpus", "cells"):
+            address, label = f"/hosts/{name}/charts.json", f"cell {number}"
+            assert recorded(viewer_client, address, chart, label)[-1] == pytest.approx(100 * busy, rel=0.3)
+            (line,) = [
+                each for each in viewer_client.get(address).json()["charts"][chart]["lines"] if each["label"] == label
+            ]
+            known = [at for at, value in enumerate(line["values"]) if value is not None]
+            assert known == list(range(known[0], known[-1] + 1)), "there is no gap"
+            values = [line["values"][at] for at in known]
+            assert all(later >= earlier - 0.1 for earlier, later in pairwise(values)), "nor a step back"
+            assert len(line["values"]) - known[-1] > (600 - 150) / 15, "it ends when the host does not answer any more"

@@ -25,10 +25,10 @@ from vmdash.live.hub import Delivery, hub
 from vmdash.live.outbox import Outbox
 from vmdash.live.people import people
 from vmdash.live.publish import encode
-from vmdash.live.redis import client, watched_key
+from vmdash.live.redis import client, watched_host_key, watched_key
 from vmdash.live.refusals import note
 from vmdash.live.sight import NOTHING, screens_of
-from vmdash.live.topics import group_of, guest_of, parse_watch
+from vmdash.live.topics import group_of, guest_of, host_of, parse_watch
 
 if TYPE_CHECKING:
     from vmdash.access.models import User
@@ -47,6 +47,8 @@ OLDEST_ANSWER_S = 1.5
 HELLO_EVERY_S = 15
 WATCHED_EVERY_S = 10
 WATCHED_FOR_S = 30
+MOST_HOSTS = 20
+"""Of the hosts that a page follows, so many are looked at more often for it: that takes work."""
 MOST_REFUSALS = 20
 """After so many messages that make no sense the connection is closed."""
 
@@ -126,7 +128,8 @@ class LiveConsumer(AsyncWebsocketConsumer):
             groups, groups_before = set(wanted.groups.values()), set(before.groups.values())
             await hub().change(self, join=groups - groups_before, leave=groups_before - groups)
         added = wanted.groups.keys() - before.groups.keys()
-        await self._want_pictures(added)
+        if added:
+            await self._tell_of_viewing()
         for text in await _newest_ticks(added, wanted):
             self._outbox.put(text)
 
@@ -137,11 +140,14 @@ class LiveConsumer(AsyncWebsocketConsumer):
             return uuids
         return await _screens_of(self._person, uuids) if can(self._person, Permission.CONSOLE) else ()
 
-    async def _want_pictures(self, topics: Iterable[str]) -> None:
-        """Let the collector take pictures of the guests that are looked at."""
-        uuids = _guests_of(topics)
-        if uuids:
-            await sync_to_async(_mark_watched, thread_sensitive=False)(uuids)
+    async def _tell_of_viewing(self) -> None:
+        """Let the collector take pictures of the guests that are looked at, and look at these hosts more often."""
+        topics, seen = self._following.groups, self._sights.seen
+        hosts = [host for topic in topics if (host := host_of(topic)) is not None]
+        visible = [host for host in hosts if seen is None or host in seen.hosts]
+        keys = [*map(watched_key, _guests_of(topics)), *map(watched_host_key, visible[:MOST_HOSTS])]
+        if keys:
+            await sync_to_async(_mark_watched, thread_sensitive=False)(keys)
 
     def _hello(self) -> None:
         self._outbox.put(encode({"type": "hello", "at": time.time_ns() // 1_000_000}), calm=True)
@@ -157,7 +163,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
             await self.send(text_data=f"[{','.join(texts)}]")
 
     async def _keep_up(self) -> None:
-        """Every second: rights; now and then: the hello that shows the line is alive, and wanted pictures."""
+        """Every second: rights; now and then: the hello that shows the line is alive, and what is looked at."""
         seconds = 0
         while await self._still_permitted(CHECK_EVERY_S / 2):
             await asyncio.sleep(CHECK_EVERY_S - time.monotonic() % CHECK_EVERY_S)  # all pages at the same moment
@@ -166,7 +172,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
                 self._hello()
             if seconds % WATCHED_EVERY_S == 0:
                 await self._drop_hidden_screens()
-                await self._want_pictures(self._following.groups)
+                await self._tell_of_viewing()
 
     async def _still_permitted(self, oldest_s: float) -> bool:
         """Know who this is, from an answer of the database that is at most so old. Ends the connection when they may
@@ -245,11 +251,11 @@ def _guests_of(topics: Iterable[str]) -> set[str]:
     return {uuid for topic in topics if (uuid := guest_of(topic))}
 
 
-def _mark_watched(uuids: Collection[str]) -> None:
+def _mark_watched(keys: Iterable[str]) -> None:
     try:
         with client().pipeline(transaction=False) as pipeline:
-            for uuid in uuids:
-                pipeline.set(watched_key(uuid), 1, ex=WATCHED_FOR_S)
+            for key in keys:
+                pipeline.set(key, 1, ex=WATCHED_FOR_S)
             pipeline.execute()
     except RedisError as error:
-        log.warning("Pictures cannot be asked for: %s", error)
+        log.warning("The collector cannot be told who is looked at: %s", error)

@@ -143,6 +143,7 @@ def _only(tick: Tick, uuids: Collection[str]) -> Tick:
         "blames": {uuid: blames[uuid] for uuid in wanted & blames.keys()},
         "cells": [],
         "places": {},
+        "looked_at": None,
     }
 
 

@@ -59,7 +59,7 @@ class HostSample(TypedDict):
 
 
 class CellSample(TypedDict):
-    """One NUMA cell of a host that has several; at most half a minute old."""
+    """One NUMA cell of a host that has several, as old as the last look."""
 
     cell: int
     cpu: float | None
@@ -96,8 +96,11 @@ class Tick(TypedDict):
     cells: list[CellSample]
     """Empty where there is only one, or none is told."""
     places: dict[str, dict[str, int | None]]
-    """The physical CPU that each vCPU was on at the last look, which is at most a minute ago, by UUID and vCPU. Of
-    hosts with several NUMA cells, and of guests where CPU time is lost."""
+    """The physical CPU that each vCPU was on at the last look, by UUID and vCPU. Of hosts with several NUMA cells, and
+    of guests where CPU time is lost."""
+    looked_at: int | None
+    """When the last look began: cells and places are at most so old. None before the first, and where there is only one
+    cell."""
 
 
 class Pulse(TypedDict):

@@ -62,6 +62,15 @@ def watched_key(uuid: UUID | str) -> str:
     return f"{PREFIX}:watched:{uuid}"
 
 
+def watched_host_key(host_id: int | str) -> str:
+    """Exists (with a time limit) while somebody looks at the host's page: what it shows is to be fresh."""
+    return f"{PREFIX}:watched-host:{host_id}"
+
+
+ALL_WATCHED = f"{PREFIX}:watched*"
+"""Matches both."""
+
+
 def lease_key(host_id: int) -> str:
     """Which collector holds a host."""
     return f"{PREFIX}:lease:{host_id}"
