@@ -19,6 +19,8 @@ const refresh = refresher([
   "moves",
   "snapshots",
 ]);
+const TROUBLES_MS = 30_000; // what slows a guest, beside steal: swap, disks, its host
+const refreshTroubles = refresher(["troubles"]);
 const dialog = document.getElementById("confirm");
 const field = document.getElementById("confirm-text");
 const yes = document.getElementById("confirm-yes");
@@ -85,10 +87,16 @@ live.on("guest", ({ row }) => {
   refresh();
 });
 let last = null; // tick
+let troublesAt = null; // of the tick that they were told with
 live.on("tick", (tick) => {
   const { guests } = tick;
   last = tick;
   if ("stale" in head()) refresh();
+  troublesAt ??= tick.at;
+  if (tick.at - troublesAt >= TROUBLES_MS && !document.hidden) {
+    troublesAt = tick.at;
+    refreshTroubles();
+  }
   const steal = guests[head().uuid]?.steal ?? 0;
   const told = Number(document.getElementById("troubles").dataset.steal);
   if (steal >= MUCH_STEAL === told >= MUCH_STEAL && Math.abs(steal - told) < MUCH_STEAL) return;
