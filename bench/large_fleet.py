@@ -222,6 +222,7 @@ def ticks() -> Iterator[Tick]:
                 "mem": int(random.triangular(0.3, 0.95) * host.memory_kib),
                 "mem_total": host.memory_kib,
                 "running": len(guests),
+                "vcpus": sum(vcpus for _, _, vcpus in there),
                 "guests": len(guests) + 3,
                 "slow_at": now,
             },

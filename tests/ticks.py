@@ -35,13 +35,16 @@ def guest_sample(*, cpu: float | None = 20.0, steal: float | None = 0.0, mem: in
     }
 
 
-def host_sample(*, cpu: float | None = 40.0, steal: float | None = 0.0, running: int = 1) -> HostSample:
+def host_sample(
+    *, cpu: float | None = 40.0, steal: float | None = 0.0, running: int = 1, vcpus: int | None = None
+) -> HostSample:
     return {
         "cpu": cpu,
         "steal": steal,
         "mem": 4 * 1024**2,
         "mem_total": 16 * 1024**2,
         "running": running,
+        "vcpus": running if vcpus is None else vcpus,
         "guests": running,
         "slow_at": None,
     }

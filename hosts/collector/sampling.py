@@ -307,6 +307,7 @@ class Sampler:
             "mem": memory.total_kib - _available_kib(memory) if memory else None,
             "mem_total": memory.total_kib if memory else None,
             "running": len(self._guests),
+            "vcpus": vcpus,
             "guests": guest_count,
             "slow_at": self._node.memory_at_ms,
         }

@@ -46,10 +46,10 @@ function showSums() {
   heardAll = true;
   let weight = 0;
   let lost = 0;
-  for (const { steal, running } of samples.values()) {
+  for (const { steal, running, vcpus = running } of samples.values()) {
     if (steal === null) continue;
-    weight += running;
-    lost += steal * running;
+    weight += vcpus;
+    lost += steal * vcpus;
   }
   if (weight) document.getElementById("steal").textContent = percent(lost / weight);
   const worst = [...losses.values()]

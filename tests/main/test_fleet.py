@@ -50,8 +50,8 @@ def test_the_headline_adds_up(viewer_client: Client) -> None:
     for host in (one, two):
         DomainFactory.create(host=host, vcpus=6)
     DomainFactory.create(host=one, vcpus=32, state=DomainState.SHUT_OFF)
-    write_tick(one, sample=host_sample(steal=4, running=3))
-    write_tick(two, sample=host_sample(steal=0, running=1))
+    write_tick(one, sample=host_sample(steal=4, running=2, vcpus=9))
+    write_tick(two, sample=host_sample(steal=0, running=2, vcpus=3))
     assert "2 hosts · 3 guests · 12 vCPU on 8 CPUs (1.5 ×) · steal 3 %" in text(viewer_client)
 
 

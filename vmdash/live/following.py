@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from vmdash.access.models import User
 
 _UNTOLD: HostSample = {
-    "cpu": None, "steal": None, "mem": None, "mem_total": None, "running": 0, "guests": 0, "slow_at": None
+    "cpu": None, "steal": None, "mem": None, "mem_total": None, "running": 0, "vcpus": 0, "guests": 0, "slow_at": None
 }  # fmt: skip
 _ABOUT_HOSTS = ("host_gone", "storage", "pulse")
 

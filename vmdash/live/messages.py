@@ -52,6 +52,8 @@ class HostSample(TypedDict):
     mem_total: int | None
     running: int
     """Active guests."""
+    vcpus: int
+    """Of those of which it is known what they lose: so much `steal` weighs in a mean over hosts."""
     guests: int
     """Guests, active or not."""
     slow_at: int | None

@@ -249,19 +249,19 @@ def by_site(tiles: Iterable[H]) -> list[tuple[str, list[H]]]:
 
 
 def _totals(hosts: Sequence[Host], groups: Sequence[Group], ticks: Iterable[Tick]) -> Totals:
-    # A host's steal counts as much as it has guests running.
+    # Each host counts as much as it has vCPUs. Ticks of an older collector lack these.
     measured = [
-        (tick["sample"]["steal"], tick["sample"]["running"])
+        (tick["sample"]["steal"], tick["sample"].get("vcpus", tick["sample"]["running"]))
         for tick in ticks
         if is_fresh(tick) and tick["sample"]["steal"] is not None
     ]
-    weight = sum(running for _, running in measured)
+    weight = sum(vcpus for _, vcpus in measured)
     return Totals(
         hosts=len(hosts),
         guests=sum(group.guests for group in groups),
         vcpus=sum(group.vcpus for group in groups if group.state in ACTIVE_STATES),
         cpus=sum(host.cpus for host in hosts),
-        steal=sum((steal or 0) * running for steal, running in measured) / weight if weight else None,
+        steal=sum((steal or 0) * vcpus for steal, vcpus in measured) / weight if weight else None,
     )
 
 
