@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from domains.arrived_paused import arrived_paused_obstacle, moves_once_only
 from domains.draining.targets import Target
+from domains.memory import too_little_memory
 from domains.migration.check_job import CHECK
 from domains.migration.lines import Level
 from domains.migration.plan import How as DiskHow
@@ -24,7 +25,6 @@ from domains.models import Domain, DomainState, Snapshot
 from domains.split_brain import split_brain_obstacle
 from storage.models import Pool, Volume
 from storage.selectors import is_shared
-from vmdash import formats
 from vmdash.jobs.models import Job
 from vmdash.virt.errors import InvalidDefinition
 from vmdash.virt.xml import parse
@@ -101,10 +101,7 @@ class Fitting:
         if guest.state == DomainState.PAUSED and (moves_once_only(guest.host) or moves_once_only(host)):
             return Fit(f"It is paused, and QEMU before 10.0 could not move it back from {host.name} before it ran.")
         if guest.is_active and guest.max_memory_kib > target.usable_kib:
-            free = formats.kib(max(0, target.free_kib))
-            return Fit(
-                f"{host.name} has {free} of memory left, too little for its {formats.kib(guest.max_memory_kib)}."
-            )
+            return Fit(too_little_memory(host, target.free_kib, guest))
         checked = self._checks.get(guest.pk, {}).get(str(host.pk))
         found = _as_checked(host.name, *checked) if checked else self._by_inventory(guest, target)
         for pool, size in found.copied.items():

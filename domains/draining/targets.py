@@ -10,6 +10,7 @@ from django.db.models import Sum
 
 from domains.actions import host_obstacle
 from domains.figures import is_fresh
+from domains.memory import free_kib
 from domains.migration.checks import SPARE_MEMORY
 from domains.models import ACTIVE_STATES, Domain
 from hosts.connect import migration_uri
@@ -107,6 +108,7 @@ def targets_of(hosts: Iterable[Host]) -> list[Target]:
 def _target(host: Host, tick: Tick | None, used_kib: int, pools: list[Pool], names: dict[str, str]) -> Target:
     sample = tick["sample"] if tick and is_fresh(tick) else None
     total, free, measured = host.memory_kib, host.memory_kib - used_kib, False
-    if sample and sample["mem"] is not None and sample["mem_total"]:
-        total, free, measured = sample["mem_total"], sample["mem_total"] - sample["mem"], True
+    left = free_kib(sample)
+    if sample and sample["mem_total"] and left is not None:
+        total, free, measured = sample["mem_total"], left, True
     return Target(host, total, free, measured, pools, names, {pool.name: pool.available_bytes for pool in pools})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from domains.actions import host_obstacle
+from domains.memory import free_kib
 from domains.migration.check_job import CHECK
 from domains.migration.job import MIGRATE
 from domains.migration.lines import Level
@@ -77,9 +78,7 @@ class Card:
     @property
     def free_kib(self) -> int | None:
         """Memory that nobody uses now."""
-        if self.sample is None or self.sample["mem"] is None or self.sample["mem_total"] is None:
-            return None
-        return self.sample["mem_total"] - self.sample["mem"]
+        return free_kib(self.sample)
 
 
 @dataclass(frozen=True, slots=True)

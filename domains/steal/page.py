@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from django.db.models import Q
+
 from domains.actions import host_obstacle
+from domains.figures import is_fresh
+from domains.memory import free_kib, too_little_memory
 from domains.models import Domain
 from domains.steal.prediction import Demand, demand, steal_there
 from domains.steal.takers import Loss, loss_of
@@ -20,7 +24,8 @@ from vmdash.live.messages import Tick
 if TYPE_CHECKING:
     from vmdash.access.models import User
 
-MOST_HOSTS = 30
+MOST_PLACES = 30
+"""So many are shown. All are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,8 @@ class Place:
     host: Host
     is_here: bool
     now: float | None
-    """What the guests of the host lose there now, percent of their vCPUs' time."""
+    """What the guests of the host lose there now, percent of their vCPUs' time; None where that is not known, or not
+    for this person."""
     steal: float | None
     obstacle: str
     may_move: bool = False
@@ -41,7 +47,9 @@ class Place:
 class CpuPart:
     loss: Loss | None
     places: Sequence[Place]
-    """Here first, then the best."""
+    """Here first, then the best. Empty when nothing is predicted."""
+    more: int
+    """Hosts that are not among them."""
     unavailable: str
     """Why nothing is predicted."""
     may_move: bool
@@ -58,18 +66,39 @@ class CpuPart:
 
 
 def cpu_part(guest: Domain, user: User, tick: Tick | None) -> CpuPart:
-    hosts = list(Host.objects.visible_to(user).filter(enabled=True).order_by("name")[:MOST_HOSTS])
+    hosts = _hosts(guest, user)
     wanted, unavailable = _demand(guest, hosts)
-    ticks = cache.ticks(host.pk for host in hosts)
-    open_to = set(Host.objects.open_to(user, Permission.MIGRATE).values_list("pk", flat=True))
-    places = [_place(guest, host, wanted, ticks.get(host.pk), may_move=host.pk in open_to) for host in hosts]
-    places.sort(key=lambda place: (not place.is_here, place.steal is None, place.steal or 0.0, place.host.name))
+    places = _places(guest, user, hosts, wanted) if wanted else []
     return CpuPart(
         loss=loss_of(user, guest, tick),
-        places=places,
+        places=places[:MOST_PLACES],
+        more=max(0, len(places) - MOST_PLACES),
         unavailable=unavailable,
         may_move=can(user, Permission.MIGRATE, guest),
     )
+
+
+def _hosts(guest: Domain, user: User) -> list[Host]:
+    """Its own, even if this person may not see it, and those they see that have its hypervisor and architecture."""
+    here = guest.host
+    alike = Q(enabled=True, driver=here.driver)
+    if here.arch:
+        alike &= Q(arch__in=("", here.arch))
+    others = Host.objects.visible_to(user).filter(alike).exclude(pk=here.pk)
+    return [here, *others.only("name", "enabled", "maintenance", "state", "cpus")]
+
+
+def _places(guest: Domain, user: User, hosts: Sequence[Host], wanted: Demand) -> list[Place]:
+    """Of all hosts: here first, then those where nothing is in the way, by what the guest would lose."""
+    may_see_here = can(user, Permission.VIEW, guest.host)
+    ticks = cache.ticks(host.pk for host in hosts if host.pk != guest.host_id or may_see_here)
+    open_to = set(Host.objects.open_to(user, Permission.MIGRATE).values_list("pk", flat=True))
+    places = [_place(guest, host, wanted, ticks.get(host.pk), may_move=host.pk in open_to) for host in hosts]
+    return sorted(places, key=_rank)
+
+
+def _rank(place: Place) -> tuple[bool, bool, bool, float, str]:
+    return not place.is_here, bool(place.obstacle), place.steal is None, place.steal or 0.0, place.host.name
 
 
 def _demand(guest: Domain, hosts: Sequence[Host]) -> tuple[Demand | None, str]:
@@ -81,10 +110,10 @@ def _demand(guest: Domain, hosts: Sequence[Host]) -> tuple[Demand | None, str]:
         return None, error.message
 
 
-def _place(guest: Domain, host: Host, wanted: Demand | None, tick: Tick | None, *, may_move: bool) -> Place:
+def _place(guest: Domain, host: Host, wanted: Demand, tick: Tick | None, *, may_move: bool) -> Place:
     is_here = host.pk == guest.host_id
     steal = None
-    if wanted is not None and host.cpus:
+    if host.cpus:
         others = wanted.hosts[host.pk]
         if is_here:  # it is among them already
             others = [
@@ -92,5 +121,13 @@ def _place(guest: Domain, host: Host, wanted: Demand | None, tick: Tick | None, 
                 for rest, own in zip(others, wanted.guest, strict=True)
             ]
         steal = steal_there(wanted.guest, others, host.cpus, guest.vcpus)
-    obstacle = "" if is_here else host_obstacle(host) or maintenance_obstacle(host)
+    obstacle = "" if is_here else _obstacle(guest, host, tick)
     return Place(host, is_here, tick["sample"]["steal"] if tick else None, steal, obstacle, may_move)
+
+
+def _obstacle(guest: Domain, host: Host, tick: Tick | None) -> str:
+    """Why it cannot go there, in a sentence. Memory that is not known is not in the way."""
+    if reason := host_obstacle(host).replace("Its host ", "") or maintenance_obstacle(host):
+        return reason
+    left = free_kib(tick["sample"]) if tick and is_fresh(tick) else None
+    return too_little_memory(host, left, guest) if left is not None and guest.max_memory_kib > left else ""

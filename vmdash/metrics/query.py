@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,39 +17,12 @@ from django.conf import settings
 
 from vmdash.exceptions import Unavailable
 
-STEP_S = 15
-HOUR_S = 3600
 TIMEOUT_S = 3
 READ_TIMEOUT_S = 10
 """A year of a fleet takes its time."""
 
-Found = list[tuple[str, list[tuple[float, str]]]]
 Series = list[float | None]
 """One value for each point of the time grid; None where nothing is known."""
-
-
-def last_hour_of(expressions: Mapping[str, str]) -> dict[str, Series]:
-    """PromQL expressions by name, each of one series, over the last hour.
-
-    The result has the same names, and `at`: the time grid in Unix seconds, every 15 s, ending now.
-
-    Raises:
-        Unavailable: the store does not answer, or not in time.
-    """
-    end = int(time.time()) // STEP_S * STEP_S
-    grid = range(end - HOUR_S, end + 1, STEP_S)
-    result: dict[str, Series] = {"at": [float(at) for at in grid]}
-    result |= {name: [None] * len(grid) for name in expressions}
-    # A label tells them apart, so that one request fetches all.
-    together = " or ".join(
-        f'label_replace({expression}, "series", "{name}", "", "")' for name, expression in expressions.items()
-    )
-    for name, values in _ask(together, grid):
-        for at, text in values:
-            value = float(text)
-            if math.isfinite(value):
-                result[name][(round(at) - grid.start) // STEP_S] = round(value, 3)
-    return result
 
 
 def values_at(expression: str, at_s: int, label: str, *, timeout_s: float = TIMEOUT_S) -> dict[str, float]:
@@ -111,7 +83,9 @@ class Asked:
     by: str = ""
 
 
-def read(asked: Mapping[str, Asked], grid: range) -> dict[tuple[str, str], Series]:
+def read(
+    asked: Mapping[str, Asked], grid: range, *, timeout_s: float = READ_TIMEOUT_S
+) -> dict[tuple[str, str], Series]:
     """Several expressions over one time grid (Unix seconds), by their name and the value of their label.
 
     Those that have nothing in this time are missing. One request.
@@ -125,7 +99,7 @@ def read(asked: Mapping[str, Asked], grid: range) -> dict[tuple[str, str], Serie
     wanted = {"query": together, "start": str(grid.start), "end": str(grid[-1]), "step": str(grid.step)}
     wanted["nocache"] = "1"  # or VictoriaMetrics moves the grid
     result: dict[tuple[str, str], Series] = {}
-    for found in _request("query_range", wanted, READ_TIMEOUT_S):
+    for found in _request("query_range", wanted, timeout_s):
         name = found["metric"]["series"]
         values = result.setdefault((name, found["metric"].get(asked[name].by, "")), [None] * len(grid))
         for at, text in found["values"]:
@@ -179,11 +153,6 @@ def _quoted(value: str) -> str:
 def _literal(value: str) -> str:
     """What matches this text and no other, in RE2."""
     return re.sub(r"([^A-Za-z0-9_-])", r"\\\1", value)
-
-
-def _ask(query: str, grid: range) -> Found:
-    asked = {"query": query, "start": str(grid.start), "end": str(grid[-1]), "step": str(STEP_S)}
-    return [(found["metric"]["series"], found["values"]) for found in _request("query_range", asked, TIMEOUT_S)]
 
 
 def _request(path: str, asked: dict[str, str], timeout_s: float) -> list[Any]:
