@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from vmdash.formats import percent
+from vmdash.formats import kib, percent
 from vmdash.virt import cpuset
 from vmdash.virt.xml.placement import Placement
 
@@ -21,16 +21,20 @@ FULL_PERCENT, ROOMY_PERCENT = 5, 40
 """Of the memory of one cell at most so much is free, and of another's so much."""
 MOST_HELD = 4
 """Guests that are named."""
+NOWHERE_ELSE = ("strict", "restrictive")
+"""Memory policies by which a guest gets nothing from other cells when its own are full."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Of a host. `distances` are to all cells, in their order; empty where they are not told."""
+    """Of a host. `distances` are to all cells, in their order; empty where they are not told. `free_kib` is None where
+    it is not told; memory that holds cached files is not free in it, although it can be given back."""
 
     number: int
     cpus: tuple[int, ...]
     memory_kib: int
     distances: tuple[int, ...] = ()
+    free_kib: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +155,46 @@ def proposal(guest: GuestPlaces, cells: Sequence[Cell]) -> Placement | None:
 
 def confined(guest: GuestPlaces, cell: Cell) -> Placement:
     """All of it in one cell."""
-    return _pinned(guest, cell.cpus, guest.placement.mode or "strict", (cell.number,))
+    return _pinned(guest, cell.cpus, _mode_in_one_cell(guest), (cell.number,))
+
+
+def shortage(guest: GuestPlaces, cell: Cell) -> str:
+    """What speaks against having all of its memory in this cell; empty where nothing is known to."""
+    if not _is_short(guest, cell):
+        return ""
+    if _mode_in_one_cell(guest) in NOWHERE_ELSE:
+        outcome = "it may not start, or the host may end it while it runs"
+    else:
+        outcome = "the rest of its memory comes from farther away"
+    return (
+        f"Cell {cell.number} has {kib(cell.free_kib)} of memory free, and {guest.name} may use "
+        f"{kib(guest.memory_kib)}. Cached files count as used and can be given back; if they are not enough, {outcome}."
+    )
 
 
 def best_cell(guest: GuestPlaces, cells: Sequence[Cell]) -> Cell | None:
-    """The one with most of its vCPUs, among those in which it fits."""
-    fitting = [cell for cell in cells if guest.vcpus <= len(cell.cpus) and guest.memory_kib <= cell.memory_kib]
+    """The one with most of its vCPUs, among those in which it fits. What cached files take is not counted on: how much
+    that is in each cell is not told."""
+    fitting = [
+        cell
+        for cell in cells
+        if guest.vcpus <= len(cell.cpus) and guest.memory_kib <= cell.memory_kib and not _is_short(guest, cell)
+    ]
     return max(
         fitting, key=lambda cell: (sum(cpu in cell.cpus for cpu in guest.places.values()), -cell.number), default=None
     )
+
+
+def _mode_in_one_cell(guest: GuestPlaces) -> str:
+    return guest.placement.mode or "strict"
+
+
+def _is_short(guest: GuestPlaces, cell: Cell) -> bool:
+    """Less is free than it may use. Not asked of a cell that its memory policy is for already: some of what is used
+    there is its own then, and how much is not told."""
+    if cell.free_kib is None or guest.placement.cells == (cell.number,):
+        return False
+    return cell.free_kib < guest.memory_kib
 
 
 def _away(guest: GuestPlaces, cells: Sequence[Cell]) -> Finding | None:

@@ -25,6 +25,13 @@ class PlacePage:
     refused: Conflict | InvalidInput | None
     policy_waits: bool
     """The memory policy counts from its next start only."""
+    warning: str
+    """The cell that was chosen may be too full; empty otherwise. It can be chosen all the same."""
+
+    @property
+    def tells_free(self) -> bool:
+        """The free memory of cells is known."""
+        return any(cell.free_kib is not None for cell in self.cells)
 
     @property
     def obstacle(self) -> str:
@@ -41,12 +48,13 @@ def place_page(domain: Domain, choice: str) -> PlacePage:
     except (Conflict, InvalidInput) as error:
         refused = error
     return PlacePage(
-        cells=selectors.cells_of(domain.host),
+        cells=selectors.cells_of(domain.host, tick),
         finding=selectors.finding_of(domain, tick),
         before=_words_before(domain),
         after=services.words_of(wanted) if wanted else "",
         refused=refused,
         policy_waits=bool(wanted and wanted.mode) and domain.is_active,
+        warning=services.warning_of(domain, choice) if wanted else "",
     )
 
 

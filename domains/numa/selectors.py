@@ -58,7 +58,7 @@ def numa_part(guest: Domain, tick: Tick | None) -> NumaPart:
 
     last = last_place(guest)
     return NumaPart(
-        cells=cells_of(guest.host),
+        cells=cells_of(guest.host, tick),
         vcpus=vcpus_of(guest, tick) if guest.is_active else [],
         finding=finding_of(guest, tick),
         undoes=last if last and "before" in last.parameters else None,
@@ -66,15 +66,21 @@ def numa_part(guest: Domain, tick: Tick | None) -> NumaPart:
     )
 
 
-def cells_of(host: Host) -> list[Cell]:
+def cells_of(host: Host, tick: Tick | None = None) -> list[Cell]:
+    """With the free memory that the newest tick tells."""
+    free = {one["cell"]: one["mem_free"] for one in tick.get("cells", []) if one["mem_total"]} if tick else {}
     return [
-        Cell(cell["id"], tuple(sorted(cell["cpus"])), cell["memory_kib"], tuple(cell["distances"]))
+        Cell(
+            cell["id"], tuple(sorted(cell["cpus"])), cell["memory_kib"], tuple(cell["distances"]), free.get(cell["id"])
+        )
         for cell in host.cells
     ]
 
 
 def places_of(guest: Domain, tick: Tick | None) -> GuestPlaces:
-    """As its row and the newest tick tell. The stored columns stand for its definition, so that tables need no XML."""
+    """As its row and the newest tick tell. The stored columns stand for its definition, so that tables need no XML.
+    They do not hold the mode of a memory policy, so "strict" stands for any: what is set takes it from the definition.
+    """
     told: Mapping[str, Any] = tick.get("places", {}).get(str(guest.pk), {}) if tick else {}
     placement = Placement(
         pins={int(number): tuple(cpus) for number, cpus in guest.vcpu_pins.items()},
@@ -87,7 +93,7 @@ def places_of(guest: Domain, tick: Tick | None) -> GuestPlaces:
 
 def finding_of(guest: Domain, tick: Tick | None) -> Finding | None:
     """What is wrong with where a running guest is. Needs `guest.host`."""
-    return find(places_of(guest, tick), cells_of(guest.host)) if guest.is_active else None
+    return find(places_of(guest, tick), cells_of(guest.host, tick)) if guest.is_active else None
 
 
 def vcpus_of(guest: Domain, tick: Tick | None) -> list[VcpuShown]:

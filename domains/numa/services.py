@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from domains.actions import cannot, host_obstacle
 from domains.models import Domain
-from domains.numa.findings import GuestPlaces, confined, proposal
+from domains.numa.findings import Cell, GuestPlaces, confined, proposal, shortage
 from domains.numa.job import PLACE
 from domains.numa.selectors import cells_of, places_of
 from vmdash.access.audit import record
@@ -15,6 +18,7 @@ from vmdash.jobs import services as jobs
 from vmdash.jobs.models import Job
 from vmdash.live import cache
 from vmdash.virt import cpuset
+from vmdash.virt.errors import InvalidDefinition
 from vmdash.virt.xml.placement import Placement, virsh_commands
 
 FREE = "free"
@@ -29,7 +33,7 @@ def wanted_placement(guest: Domain, choice: str) -> Placement:
     Raises:
         InvalidInput: there is no such cell. Conflict: nothing is wrong, or nothing would put it right.
     """
-    places, cells = _places(guest), cells_of(guest.host)
+    places, cells = _known(guest)
     if choice == FREE:
         return Placement()
     if choice:
@@ -46,6 +50,12 @@ def wanted_placement(guest: Domain, choice: str) -> Placement:
     if found is None:
         raise Conflict(f"Nothing is known to be wrong with where {guest.name} runs.")
     return found
+
+
+def warning_of(guest: Domain, choice: str) -> str:
+    """Why the cell that a person chose may be too full for it, in words; empty otherwise. Needs `guest.host`."""
+    places, cells = _known(guest)
+    return next((shortage(places, cell) for cell in cells if str(cell.number) == choice), "")
 
 
 def place(*, domain: Domain, choice: str, user: User) -> Job:
@@ -90,8 +100,20 @@ def words_of(placement: Placement) -> str:
     return "; ".join(parts) or "anywhere"
 
 
-def _places(guest: Domain) -> GuestPlaces:
-    return places_of(guest, cache.ticks([guest.host_id]).get(guest.host_id))
+def _known(guest: Domain) -> tuple[GuestPlaces, Sequence[Cell]]:
+    """Of the guest, with the mode of its memory policy as in its definition, and of its host's cells."""
+    tick = cache.ticks([guest.host_id]).get(guest.host_id)
+    places = places_of(guest, tick)
+    placement = replace(places.placement, mode=_mode_of(guest) or places.placement.mode)
+    return replace(places, placement=placement), cells_of(guest.host, tick)
+
+
+def _mode_of(guest: Domain) -> str:
+    """Empty where its definition has no memory policy, or cannot be read."""
+    try:
+        return Placement.parse(guest.xml).mode if guest.xml else ""
+    except InvalidDefinition:
+        return ""
 
 
 def _request(domain: Domain, wanted: Placement, user: User, *, undoes: Job | None = None) -> Job:

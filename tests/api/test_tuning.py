@@ -109,7 +109,20 @@ def test_what_is_wrong_with_where_it_runs_is_told_with_what_would_be_set(calls: 
     assert told["after"] == "vCPU 0 on CPU 0-1; emulator on CPU 0-1; memory from cell 0 (strict)"
     assert told["vcpus"] == [{"number": 0, "cpu": 2, "cell": 1, "away": True, "pinned": "pinned to CPU 2"}]
     assert [(cell["number"], cell["cpus"]) for cell in told["cells"]] == [(0, [0, 1]), (1, [2, 3])]
+    assert [cell["free_kib"] for cell in told["cells"]] == [None, None]
     assert calls.get(f"/guests/{web1.pk}/placement?cell=free").json()["after"] == "anywhere"
+
+
+def test_a_cell_that_may_be_too_full_is_told_before(calls: Caller, web1: Domain) -> None:
+    assert calls.get(f"/guests/{web1.pk}/placement?cell=1").json()["warning"] == ""
+    write_tick(
+        web1.host,
+        {web1: guest_sample()},
+        cells=[{"cell": 1, "cpu": 3.0, "mem_free": 20 * MIB, "mem_total": 1024 * MIB}],
+    )
+    told = calls.get(f"/guests/{web1.pk}/placement?cell=1").json()
+    assert told["cells"][1]["free_kib"] == 20 * MIB
+    assert "Cell 1 has 20 MiB of memory free, and web1 may use 512 MiB." in told["warning"]
 
 
 def test_guests_that_are_misplaced_are_listed(viewer: User, nobody: User, web1: Domain) -> None:

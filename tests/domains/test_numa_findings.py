@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
-from domains.numa.findings import Cell, CellLoad, GuestPlaces, Kind, find, proposal, uneven
+from domains.numa.findings import Cell, CellLoad, GuestPlaces, Kind, find, proposal, shortage, uneven
 from vmdash.virt.xml.placement import Placement
 
 GIB = 2**20
@@ -19,10 +20,11 @@ def guest(
     memory_kib: int = GIB,
     pins: Mapping[int, Sequence[int]] | None = None,
     cells: Sequence[int] = (),
+    mode: str = "strict",
     places: Mapping[int, int] | None = None,
 ) -> GuestPlaces:
     placement = Placement(
-        {number: tuple(cpus) for number, cpus in (pins or {}).items()}, (), "strict" if cells else "", tuple(cells)
+        {number: tuple(cpus) for number, cpus in (pins or {}).items()}, (), mode if cells else "", tuple(cells)
     )
     return GuestPlaces("web1", vcpus, memory_kib, placement, places or {})
 
@@ -64,6 +66,51 @@ def test_a_guest_that_is_spread_although_it_would_fit_is_found() -> None:
 def test_one_that_fits_in_no_cell_is_rightly_spread() -> None:
     assert find(guest(vcpus=6, places={0: 0, 1: 1, 2: 2, 3: 4, 4: 5, 5: 6}), CELLS) is None
     assert find(guest(memory_kib=20 * GIB, places={0: 0, 1: 5}), CELLS) is None
+
+
+def with_free(*free_kib: int | None) -> list[Cell]:
+    return [replace(cell, free_kib=free) for cell, free in zip(CELLS, free_kib, strict=True)]
+
+
+def test_a_spread_guest_is_not_brought_to_a_cell_that_is_full() -> None:
+    one = guest(vcpus=3, memory_kib=4 * GIB, places={0: 0, 1: 1, 2: 5})
+    wanted = proposal(one, with_free(3 * GIB, 4 * GIB))
+    assert wanted is not None
+    assert wanted.cells == (1,)
+    assert find(one, with_free(3 * GIB, GIB)) is None
+    assert proposal(one, with_free(3 * GIB, GIB)) is None
+
+
+def test_a_cell_of_which_the_free_memory_is_not_known_is_taken_for_roomy() -> None:
+    one = guest(memory_kib=4 * GIB, places={0: 0, 1: 5})
+    wanted = proposal(one, with_free(None, GIB))
+    assert wanted is not None
+    assert wanted.cells == (0,)
+    assert shortage(one, with_free(None, GIB)[0]) == ""
+
+
+def test_vcpus_are_brought_to_memory_that_is_in_a_full_cell_already() -> None:
+    one = guest(memory_kib=4 * GIB, cells=[0], mode="preferred", pins={0: [4], 1: [5]})
+    full = with_free(0, 16 * GIB)
+    wanted = proposal(one, full)
+    assert wanted is not None
+    assert (wanted.mode, wanted.cells) == ("preferred", (0,))
+    assert shortage(one, full[0]) == ""
+
+
+@pytest.mark.parametrize(
+    ("mode", "outcome"),
+    [
+        ("strict", "it may not start, or the host may end it while it runs"),
+        ("restrictive", "it may not start, or the host may end it while it runs"),
+        ("preferred", "the rest of its memory comes from farther away"),
+    ],
+)
+def test_what_may_come_of_a_full_cell_is_told(mode: str, outcome: str) -> None:
+    assert shortage(guest(memory_kib=4 * GIB, cells=[1], mode=mode), with_free(GIB, GIB)[0]) == (
+        "Cell 0 has 1 GiB of memory free, and web1 may use 4 GiB. "
+        f"Cached files count as used and can be given back; if they are not enough, {outcome}."
+    )
 
 
 def test_nothing_is_wrong_where_all_is_near_or_nothing_is_known() -> None:

@@ -84,6 +84,58 @@ def test_what_would_be_set_is_shown_first(operator_client: Client, wrong: Domain
     assert not Job.objects.exists()
 
 
+@pytest.mark.parametrize("mode", ["preferred", "interleave", "restrictive"])
+def test_a_memory_policy_keeps_its_mode(operator_client: Client, wrong: Domain, mode: str) -> None:
+    policy = f"<domain><numatune><memory mode='{mode}' nodeset='0'/></numatune></domain>"
+    Domain.objects.filter(pk=wrong.pk).update(xml=policy)
+    assert f"memory from cell 0 ({mode})</b>" in page(operator_client, "guest-place", wrong.pk)
+    for cell in ("", "1"):
+        operator_client.post(reverse("guest-place-now", args=[wrong.pk]), {"cell": cell})
+        job = Job.objects.get()
+        assert job.parameters["after"]["mode"] == mode
+        assert f"--mode {mode} " in job.virsh
+        job.delete()
+
+
+def test_a_guest_without_a_memory_policy_gets_a_strict_one(operator_client: Client, wrong: Domain) -> None:
+    Domain.objects.filter(pk=wrong.pk).update(xml="<domain/>", numa_cells=[], vcpu_pins={})
+    answer = operator_client.get(reverse("guest-place", args=[wrong.pk]), {"cell": "1"})
+    assert "memory from cell 1 (strict)</b>" in answer.content.decode()
+
+
+def test_a_full_cell_can_be_chosen_with_a_warning(operator_client: Client, wrong: Domain) -> None:
+    assert "free of" not in page(operator_client, "guest-place", wrong.pk)
+    write_tick(
+        wrong.host,
+        {wrong: guest_sample()},
+        places={wrong: {0: 2}},
+        cells=[
+            {"cell": 0, "cpu": 3.0, "mem_free": 10 * MIB, "mem_total": 1024 * MIB},
+            {"cell": 1, "cpu": 3.0, "mem_free": 20 * MIB, "mem_total": 1024 * MIB},
+        ],
+    )
+    text = page(operator_client, "guest-place", wrong.pk)
+    assert "cell 1: 2 CPUs, 20 MiB free of 1 GiB" in text
+    assert "may use" not in text  # its memory comes from cell 0 already
+    text = operator_client.get(reverse("guest-place", args=[wrong.pk]), {"cell": "1"}).content.decode()
+    assert "Cell 1 has 20 MiB of memory free, and cache1 may use 96 MiB." in text
+    assert operator_client.post(reverse("guest-place-now", args=[wrong.pk]), {"cell": "1"}).status_code == 302
+
+
+def test_a_spread_guest_that_has_room_in_no_cell_is_not_called_misplaced(viewer_client: Client) -> None:
+    host = HostFactory.create(cpus=4, cells=CELLS)
+    guest = DomainFactory.create(host=host, vcpus=2, memory_kib=96 * MIB)
+    write_tick(host, {guest: guest_sample()}, places={guest: {0: 1, 1: 2}})
+    assert "one cell has room for all of it" in page(viewer_client, "guest-tab", guest.pk, "cpu")
+    write_tick(
+        host,
+        {guest: guest_sample()},
+        places={guest: {0: 1, 1: 2}},
+        cells=[{"cell": cell, "cpu": 3.0, "mem_free": 10 * MIB, "mem_total": 1024 * MIB} for cell in (0, 1)],
+    )
+    assert "one cell has room for all of it" not in page(viewer_client, "guest-tab", guest.pk, "cpu")
+
+
 def test_placing_it_makes_a_job(operator_client: Client, wrong: Domain) -> None:
     answer = operator_client.post(reverse("guest-place-now", args=[wrong.pk]), {"cell": ""})
     job = Job.objects.get()

@@ -32,6 +32,7 @@ def keep_tick(host: Host, *, cpu: float = 40.0) -> None:
             "mem": 4 * 2**20,
             "mem_total": 16 * 2**20,
             "running": 1,
+            "vcpus": 1,
             "guests": 2,
             "slow_at": None,
         },

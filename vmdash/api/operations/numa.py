@@ -27,6 +27,9 @@ class NumaCell(Schema):
     number: int
     cpus: list[int]
     memory_kib: int
+    free_kib: int | None = Field(
+        description="Null where that is not known. Memory that holds cached files is not counted as free."
+    )
     distances: list[int]
 
 
@@ -63,6 +66,7 @@ class Placing(Schema):
     after: str = Field(description="What would be set; empty: nothing, and `obstacle` says why.")
     obstacle: str
     policy_waits: bool = Field(description="The memory policy would hold from its next start only.")
+    warning: str = Field(description="The cell that was asked for may be too full; empty: not known to be.")
     last: Job | None = Field(description="The last placement, which can be undone.")
 
 
@@ -104,7 +108,7 @@ def get_placement(request: SignedInRequest, uuid: UUID, asked: Query[CellAsked])
         cells=[NumaCell(**same_named(cell, *NumaCell.model_fields)) for cell in page.cells],
         vcpus=[PlacedVcpu(**same_named(one, *PlacedVcpu.model_fields)) for one in part.vcpus],
         finding=NumaFinding(**same_named(page.finding, *NumaFinding.model_fields)) if page.finding else None,
-        **same_named(page, "before", "after", "obstacle", "policy_waits"),
+        **same_named(page, "before", "after", "obstacle", "policy_waits", "warning"),
         last=Job.of(job_row(part.undoes, request.user)) if part.undoes else None,
     )
 
