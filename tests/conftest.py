@@ -17,6 +17,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx
+import hypothesis
 import pytest
 
 from tests import services
@@ -58,6 +60,8 @@ def _database_url(kind: str) -> str:
 
 
 _set_environment()
+hypothesis.settings.register_profile("untimed", deadline=None)  # how long an example takes is the machine's affair
+hypothesis.settings.load_profile("untimed")
 
 import django  # noqa: E402  (the settings are read from here on)
 from django.conf import settings as django_settings  # noqa: E402
@@ -148,6 +152,20 @@ def victoria_metrics() -> Iterator[str]:
     server = services.VictoriaMetrics(TSDB_PORT)
     yield server.url
     server.stop()
+
+
+@pytest.fixture
+def empty_history(victoria_metrics: str) -> Iterator[str]:
+    """The same, with nothing in it, before and after: for tests of what is asked of all hosts or guests."""
+    _forget_history(victoria_metrics)
+    yield victoria_metrics
+    _forget_history(victoria_metrics)
+
+
+def _forget_history(url: str) -> None:
+    httpx.get(f"{url}/internal/force_flush").raise_for_status()
+    everything = {"match[]": '{__name__!=""}'}
+    httpx.post(f"{url}/api/v1/admin/tsdb/delete_series", data=everything).raise_for_status()
 
 
 @pytest.fixture

@@ -143,7 +143,7 @@ def settings_url() -> str:
     return str(settings.TSDB_URL)
 
 
-def test_it_would_be_better_off_where_there_is_room(operator_client: Client, victoria_metrics: str) -> None:
+def test_it_would_be_better_off_where_there_is_room(operator_client: Client, empty_history: str) -> None:
     full = HostFactory.create(name="full", cpus=2)
     calm = HostFactory.create(name="calm", cpus=2)
     guest, hour = losing(full)
@@ -157,7 +157,7 @@ def test_it_would_be_better_off_where_there_is_room(operator_client: Client, vic
 
 
 def test_in_a_fleet_of_forty_its_own_host_is_first_and_the_best_is_found(
-    operator_client: Client, victoria_metrics: str
+    operator_client: Client, empty_history: str
 ) -> None:
     """By name, its own is the last and the best the last but one."""
     others = [HostFactory.create(name=f"forty{number:02}", cpus=2) for number in range(39)]
@@ -171,7 +171,7 @@ def test_in_a_fleet_of_forty_its_own_host_is_first_and_the_best_is_found(
 
 
 def test_its_own_host_is_there_for_somebody_who_sees_the_guest_alone(
-    client_of: Callable[[User], Client], victoria_metrics: str
+    client_of: Callable[[User], Client], empty_history: str
 ) -> None:
     """Without what the host's other guests lose, and without a link to its page."""
     host = HostFactory.create(name="alone", cpus=2)
@@ -187,7 +187,7 @@ def test_its_own_host_is_there_for_somebody_who_sees_the_guest_alone(
 
 @pytest.mark.parametrize("other", [{"driver": Driver.XEN}, {"arch": "aarch64"}])
 def test_a_host_that_runs_other_guests_is_no_place_for_it(
-    operator_client: Client, victoria_metrics: str, other: dict[str, str]
+    operator_client: Client, empty_history: str, other: dict[str, str]
 ) -> None:
     kind = next(iter(other))
     calm = HostFactory.create(name=f"other-{kind}", cpus=2, **other)
@@ -198,7 +198,7 @@ def test_a_host_that_runs_other_guests_is_no_place_for_it(
     assert [row.split()[0] for row in found] == [f"full-{kind}", f"alike-{kind}"]
 
 
-def test_a_host_with_too_little_memory_is_no_better_place(operator_client: Client, victoria_metrics: str) -> None:
+def test_a_host_with_too_little_memory_is_no_better_place(operator_client: Client, empty_history: str) -> None:
     """12 of its 16 GiB are free. The other one has less CPU to give, and nobody knows its memory."""
     small = HostFactory.create(name="small", cpus=2)
     fair = HostFactory.create(name="fair", cpus=2)
@@ -213,13 +213,13 @@ def test_a_host_with_too_little_memory_is_no_better_place(operator_client: Clien
     assert "?target=small" not in text
 
 
-def test_the_history_store_is_asked_once_however_many_hosts_there_are(victoria_metrics: str) -> None:
+def test_the_history_store_is_asked_once_however_many_hosts_there_are(empty_history: str) -> None:
     """It refuses what is too long."""
     hosts = [Host(pk=number, name=f"rack-7-node-{number:04}.example") for number in range(1, 1001)]
     assert len(prediction.demand(DomainFactory.create(), hosts).hosts) == 1000
 
 
-def test_queries_do_not_grow_with_hosts(operator_client: Client, victoria_metrics: str) -> None:
+def test_queries_do_not_grow_with_hosts(operator_client: Client, empty_history: str) -> None:
     guest, hour = losing(HostFactory.create(name="counted", cpus=2))
     record(hour)
     before = queries_of(lambda: page(operator_client, guest, "cpu"))
