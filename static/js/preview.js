@@ -10,8 +10,10 @@ async function show() {
   latest += 1;
   const mine = latest;
   const answer = await fetch(form.action, { method: "POST", body: new FormData(form) });
-  if (mine !== latest || (!answer.ok && answer.status !== 400)) return; // a newer one is on its way; the button remains
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const text = await answer.text();
+  if (mine !== latest) return; // a newer one is on its way
+  if (!answer.ok && answer.status !== 400) throw new Error(answer.statusText);
+  const page = new DOMParser().parseFromString(text, "text/html");
   const fresh = page.getElementById("summary");
   if (fresh) document.getElementById("summary").replaceChildren(...fresh.childNodes);
 }
