@@ -13,6 +13,7 @@ from domains.numa.selectors import finding_of
 from domains.steal.takers import loss_of
 from domains.trouble import Trouble
 from vmdash import formats
+from vmdash.access.roles import Permission, can
 from vmdash.jobs.models import Job
 from vmdash.live.messages import GuestSample, HostSample, Tick
 from vmdash.virt.xml.throttle import Throttle, throttles
@@ -54,7 +55,8 @@ def causes(user: User | AnonymousUser, guest: Domain, sample: GuestSample, tick:
     yield from _memory(guest, sample)
     yield from _disks(guest, sample)
     yield from _network(sample)
-    yield from _host(guest, tick["sample"])
+    if can(user, Permission.VIEW, guest.host):
+        yield from _host(guest, tick["sample"])
     yield from _jobs(user, guest)
 
 

@@ -173,15 +173,15 @@ def shortage(guest: GuestPlaces, cell: Cell) -> str:
 
 
 def best_cell(guest: GuestPlaces, cells: Sequence[Cell]) -> Cell | None:
-    """The one with most of its vCPUs, among those in which it fits. What cached files take is not counted on: how much
-    that is in each cell is not told."""
-    fitting = [
-        cell
-        for cell in cells
-        if guest.vcpus <= len(cell.cpus) and guest.memory_kib <= cell.memory_kib and not _is_short(guest, cell)
-    ]
+    """The one with most of its vCPUs, among those in which it fits: if there are any, those with so much memory free.
+    Others are not left out, since cached files and the guest's own memory count as used: how much that is in each cell
+    is not told."""
+    large = [cell for cell in cells if guest.vcpus <= len(cell.cpus) and guest.memory_kib <= cell.memory_kib]
+    roomy = [cell for cell in large if not _is_short(guest, cell)]
     return max(
-        fitting, key=lambda cell: (sum(cpu in cell.cpus for cpu in guest.places.values()), -cell.number), default=None
+        roomy or large,
+        key=lambda cell: (sum(cpu in cell.cpus for cpu in guest.places.values()), -cell.number),
+        default=None,
     )
 
 

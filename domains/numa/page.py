@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from domains.models import Domain
 from domains.numa import selectors, services
 from domains.numa.findings import Cell, Finding
+from vmdash.access.roles import Permission, can
 from vmdash.exceptions import Conflict, InvalidInput
 from vmdash.live import cache
 from vmdash.virt.errors import InvalidDefinition
 from vmdash.virt.xml.placement import Placement
+
+if TYPE_CHECKING:
+    from vmdash.access.models import User
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +31,7 @@ class PlacePage:
     policy_waits: bool
     """The memory policy counts from its next start only."""
     warning: str
-    """The cell that was chosen may be too full; empty otherwise. It can be chosen all the same."""
+    """The cell that it would get may be too full; empty otherwise. It can be had all the same."""
 
     @property
     def tells_free(self) -> bool:
@@ -38,8 +43,9 @@ class PlacePage:
         return str(self.refused or "")
 
 
-def place_page(domain: Domain, choice: str) -> PlacePage:
-    """`choice` as in `services.wanted_placement`. Needs `domain.host`."""
+def place_page(domain: Domain, choice: str, user: User) -> PlacePage:
+    """`choice` as in `services.wanted_placement`. Needs `domain.host`. What is free in the cells is told to those who
+    may see the host."""
     tick = cache.ticks([domain.host_id]).get(domain.host_id)
     wanted: Placement | None = None
     refused: Conflict | InvalidInput | None = None
@@ -47,14 +53,15 @@ def place_page(domain: Domain, choice: str) -> PlacePage:
         wanted = services.wanted_placement(domain, choice)
     except (Conflict, InvalidInput) as error:
         refused = error
+    sees_host = can(user, Permission.VIEW, domain.host)
     return PlacePage(
-        cells=selectors.cells_of(domain.host, tick),
+        cells=selectors.cells_of(domain.host, tick if sees_host else None),
         finding=selectors.finding_of(domain, tick),
         before=_words_before(domain),
         after=services.words_of(wanted) if wanted else "",
         refused=refused,
         policy_waits=bool(wanted and wanted.mode) and domain.is_active,
-        warning=services.warning_of(domain, choice) if wanted else "",
+        warning=services.warning_of(domain, wanted) if wanted and sees_host else "",
     )
 
 

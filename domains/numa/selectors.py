@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from domains.figures import is_fresh
 from domains.models import ACTIVE_STATES, Domain
 from domains.numa.findings import Cell, Finding, GuestPlaces, cell_of, find
 from hosts.models import Host
@@ -67,8 +68,9 @@ def numa_part(guest: Domain, tick: Tick | None) -> NumaPart:
 
 
 def cells_of(host: Host, tick: Tick | None = None) -> list[Cell]:
-    """With the free memory that the newest tick tells."""
-    free = {one["cell"]: one["mem_free"] for one in tick.get("cells", []) if one["mem_total"]} if tick else {}
+    """With the free memory that the newest tick tells, while it is fresh."""
+    told = tick.get("cells", []) if tick and is_fresh(tick) else []
+    free = {one["cell"]: one["mem_free"] for one in told if one["mem_total"]}
     return [
         Cell(
             cell["id"], tuple(sorted(cell["cpus"])), cell["memory_kib"], tuple(cell["distances"]), free.get(cell["id"])

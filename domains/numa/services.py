@@ -52,10 +52,10 @@ def wanted_placement(guest: Domain, choice: str) -> Placement:
     return found
 
 
-def warning_of(guest: Domain, choice: str) -> str:
-    """Why the cell that a person chose may be too full for it, in words; empty otherwise. Needs `guest.host`."""
+def warning_of(guest: Domain, wanted: Placement) -> str:
+    """Why the cell that it would get may be too full for it, in words; empty otherwise. Needs `guest.host`."""
     places, cells = _known(guest)
-    return next((shortage(places, cell) for cell in cells if str(cell.number) == choice), "")
+    return next((shortage(places, cell) for cell in cells if wanted.cells == (cell.number,)), "")
 
 
 def place(*, domain: Domain, choice: str, user: User) -> Job:

@@ -54,7 +54,7 @@ def undo(request: SignedInRequest, uuid: UUID) -> HttpResponse:
 
 
 def _show(request: SignedInRequest, domain: Domain, choice: str, status: int = 200) -> HttpResponse:
-    shown = place_page(domain, choice)
+    shown = place_page(domain, choice, request.user)
     if isinstance(shown.refused, InvalidInput):
         status = 400
     context = {"domain": domain, "choice": choice, "page": shown}

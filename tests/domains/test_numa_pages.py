@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 import pytest
 from django.test import Client
@@ -10,9 +11,13 @@ from django.urls import reverse
 
 from domains.models import Domain
 from domains.numa.job import PLACE
-from tests.factories import DomainFactory, HostFactory, JobFactory
+from tests.factories import DomainFactory, HostFactory, JobFactory, UserFactory
 from tests.ticks import guest_sample, write_tick
+from vmdash.access.models import Grant, User
+from vmdash.access.reach import Scope
+from vmdash.access.roles import Role
 from vmdash.jobs.models import Job
+from vmdash.live.messages import CellSample
 
 pytestmark = pytest.mark.django_db
 
@@ -122,18 +127,28 @@ def test_a_full_cell_can_be_chosen_with_a_warning(operator_client: Client, wrong
     assert operator_client.post(reverse("guest-place-now", args=[wrong.pk]), {"cell": "1"}).status_code == 302
 
 
-def test_a_spread_guest_that_has_room_in_no_cell_is_not_called_misplaced(viewer_client: Client) -> None:
+def test_a_full_cell_that_is_proposed_comes_with_a_warning(operator_client: Client) -> None:
     host = HostFactory.create(cpus=4, cells=CELLS)
-    guest = DomainFactory.create(host=host, vcpus=2, memory_kib=96 * MIB)
-    write_tick(host, {guest: guest_sample()}, places={guest: {0: 1, 1: 2}})
-    assert "one cell has room for all of it" in page(viewer_client, "guest-tab", guest.pk, "cpu")
-    write_tick(
-        host,
-        {guest: guest_sample()},
-        places={guest: {0: 1, 1: 2}},
-        cells=[{"cell": cell, "cpu": 3.0, "mem_free": 10 * MIB, "mem_total": 1024 * MIB} for cell in (0, 1)],
-    )
-    assert "one cell has room for all of it" not in page(viewer_client, "guest-tab", guest.pk, "cpu")
+    guest = DomainFactory.create(host=host, name="wide1", vcpus=2, memory_kib=96 * MIB)
+    full: list[CellSample] = [
+        {"cell": cell, "cpu": 3.0, "mem_free": 10 * MIB, "mem_total": 1024 * MIB} for cell in (0, 1)
+    ]
+    write_tick(host, {guest: guest_sample()}, places={guest: {0: 1, 1: 2}}, cells=full)
+    assert "has 10 MiB of memory free, and wide1 may use 96 MiB." in page(operator_client, "guest-place", guest.pk)
+    write_tick(host, {guest: guest_sample()}, places={guest: {0: 1, 1: 2}}, cells=full, age_s=3600)
+    assert "of memory free" not in page(operator_client, "guest-place", guest.pk), "of an hour ago"
+
+
+def test_who_may_not_see_the_host_is_not_told_what_is_free_there(
+    client_of: Callable[[User], Client], wrong: Domain
+) -> None:
+    cells: list[CellSample] = [{"cell": 1, "cpu": 3.0, "mem_free": 20 * MIB, "mem_total": 1024 * MIB}]
+    write_tick(wrong.host, {wrong: guest_sample()}, places={wrong: {0: 2}}, cells=cells)
+    person = UserFactory.create(role="")
+    Grant.objects.create(person=person, role=Role.OPERATOR, scope=Scope.GUEST, scope_id=str(wrong.pk))
+    answer = client_of(person).get(reverse("guest-place", args=[wrong.pk]), {"cell": "1"})
+    assert answer.status_code == 200
+    assert "20 MiB" not in answer.content.decode()
 
 
 def test_placing_it_makes_a_job(operator_client: Client, wrong: Domain) -> None:

@@ -10,9 +10,11 @@ from django.urls import reverse
 
 from domains.models import Domain
 from domains.slowness import causes
-from tests.factories import DomainFactory, JobFactory
+from tests.factories import DomainFactory, JobFactory, UserFactory
 from tests.ticks import guest_sample, host_sample, write_tick
-from vmdash.access.models import User
+from vmdash.access.models import Grant, User
+from vmdash.access.reach import Scope
+from vmdash.access.roles import Role
 from vmdash.live.messages import HostSample
 
 pytestmark = pytest.mark.django_db
@@ -71,6 +73,14 @@ def test_one_slow_request_says_nothing(viewer: User, guest: Domain) -> None:
 
 def test_unknown_figures_are_no_causes(viewer: User, guest: Domain) -> None:
     assert found(viewer, guest, cpu=None, steal=None, mem=None, swap=None, ops=None, lat=None, drop=None) == []
+
+
+def test_who_may_not_see_the_host_is_not_told_of_its_memory(guest: Domain) -> None:
+    person = UserFactory.create(role="")
+    Grant.objects.create(person=person, role=Role.VIEWER, scope=Scope.GUEST, scope_id=str(guest.pk))
+    full = host_sample()
+    full["mem"] = full["mem_total"]
+    assert found(person, guest, full) == []
 
 
 def test_a_host_without_memory_is_a_cause(viewer: User, guest: Domain) -> None:

@@ -28,7 +28,7 @@ class NumaCell(Schema):
     cpus: list[int]
     memory_kib: int
     free_kib: int | None = Field(
-        description="Null where that is not known. Memory that holds cached files is not counted as free."
+        description="Null: not known, or not for you to see. Memory that holds cached files is not counted as free."
     )
     distances: list[int]
 
@@ -66,7 +66,7 @@ class Placing(Schema):
     after: str = Field(description="What would be set; empty: nothing, and `obstacle` says why.")
     obstacle: str
     policy_waits: bool = Field(description="The memory policy would hold from its next start only.")
-    warning: str = Field(description="The cell that was asked for may be too full; empty: not known to be.")
+    warning: str = Field(description="The cell may be too full; empty: not known to be.")
     last: Job | None = Field(description="The last placement, which can be undone.")
 
 
@@ -100,7 +100,7 @@ def list_misplaced_guests(request: SignedInRequest, paging: Query[Paging]) -> Wi
 def get_placement(request: SignedInRequest, uuid: UUID, asked: Query[CellAsked]) -> Placing:
     """Where it is, what is wrong with that, and what would be set."""
     guest = find_guest(request, uuid, Permission.OPERATE)
-    page = place_page(guest, asked.cell)
+    page = place_page(guest, asked.cell, request.user)
     if isinstance(page.refused, InvalidInput):
         raise page.refused
     part = numa_part(guest, cache.ticks([guest.host_id]).get(guest.host_id))
