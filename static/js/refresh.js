@@ -4,6 +4,9 @@ import { showAges } from "./ages.js";
 const LOST = new Set([403, 404]); // the reader's right, or the thing itself
 const REST_MS = 800; // between two loads, since many things may change together
 
+let loads = 0;
+const shownBy = new Map(); // id → the load that its element is of
+
 /** What an element says, without what changes all the time anyway: ages, live figures, form tokens. */
 export function essence(element) {
   const copy = element.cloneNode(true);
@@ -37,6 +40,8 @@ export function refresher(ids) {
   let again = false;
 
   async function load() {
+    loads += 1;
+    const mine = loads;
     const answer = await fetch(location.href);
     if (LOST.has(answer.status) || new URL(answer.url).pathname !== location.pathname) return location.reload();
     if (!answer.ok) return; // a proxy whose server is away: the next message, or the next connection, tries again
@@ -45,7 +50,8 @@ export function refresher(ids) {
       const here = document.getElementById(id);
       const fresh = page.getElementById(id);
       if (!here !== !fresh) return location.reload();
-      if (!here) continue;
+      if (!here || shownBy.get(id) > mine) continue; // a newer one is shown already
+      shownBy.set(id, mine);
       if (essence(here) === essence(fresh)) {
         takeTimes(here, fresh);
         continue;

@@ -36,7 +36,9 @@ async def test_what_slows_a_guest_is_told_while_its_page_is_open(web: Web, guest
     async with browser_page(web, viewer) as page:
         await page.goto(f"/domains/{guest.pk}/")
         await expect(page.locator("#connection")).to_have_attribute("data-state", "live")
-        await tell(guest, age_s=HALF_A_MINUTE_S)
+        await page.wait_for_load_state("networkidle")  # what the page reads once it is live has come
+        await tell(guest, age_s=HALF_A_MINUTE_S, cpu=55)
+        await expect(page.locator("#figures [data-show=cpu]")).to_have_text("55 %")  # ticks come
         await expect(page.locator("#troubles")).not_to_contain_text("swaps")
         await tell(guest, swap=3 * 1024**2)
         await expect(page.locator("#troubles")).to_contain_text("It swaps 3 MiB a second")
