@@ -264,12 +264,14 @@ def obstacle(action: Action, domain: Domain) -> str:
     return ""
 
 
-def host_obstacle(host: Host) -> str:
-    """Why nothing can be asked of the host now, as the collector sees it."""
+def host_obstacle(host: Host, who: str = "") -> str:
+    """Why nothing can be asked of the host now, as the collector sees it. The sentence is about `who`; without, about
+    a guest's host, by its name."""
+    who = who or f"Its host {host.name}"
     if not host.enabled:
-        return f"Its host {host.name} is disabled."
+        return f"{who} is disabled."
     if host.state != Host.State.UP:
-        return f"Its host {host.name} {_HOST_WORDS[Host.State(host.state)]}."
+        return f"{who} {_HOST_WORDS[Host.State(host.state)]}."
     return ""
 
 

@@ -13,7 +13,7 @@ from vmdash.jobs.models import Job
 from vmdash.jobs.timeline import job_events
 from vmdash.metrics.charts import Chart, Event, Line, in_own_colors
 from vmdash.metrics.panel import MOST_EVENTS
-from vmdash.metrics.query import labels, rate
+from vmdash.metrics.query import labels, last_rate, rate
 from vmdash.metrics.ranges import Window
 
 if TYPE_CHECKING:
@@ -143,17 +143,19 @@ def _steal(only: str, window: Window) -> str:
 
 _Reading = Callable[[str], str]
 """What is made of a series."""
+_Over = Callable[[str, str], str]
+"""The same, over so long."""
 
 
-def _seldom(only: str, window: Window, figure: Callable[[_Reading], str], mean: str, last: str) -> str:
-    """A figure of what is read as seldom as cells are, of what `mean` makes of each series in so long. A collector with
-    many guests looks at cells more seldom still: the last look, which `last` makes, is carried on then, as long as the
-    host itself answers."""
+def _seldom(only: str, window: Window, figure: Callable[[_Reading], str], mean: _Over, last: _Over) -> str:
+    """A figure of what is read as seldom as cells are, of what `mean` makes of each series. A collector with many
+    guests looks at cells more seldom still: the last look, which `last` makes, is carried on then, as long as the host
+    itself answers."""
     over_s, long_s = max(window.over_s, 4 * settings.PLACES_INTERVAL_S), 40 * settings.PLACES_INTERVAL_S
-    usual = figure(lambda series: mean.format(f"{series}[{over_s}s]"))
+    usual = figure(lambda series: mean(series, f"{over_s}s"))
     if over_s >= long_s:
         return usual
-    carried = figure(lambda series: last.format(f"{series}[{long_s}s]"))
+    carried = figure(lambda series: last(series, f"{long_s}s"))
     return f"({usual} or ({carried} and on () count(count_over_time({window.prefix}libvirt_up{only}[{over_s}s]))))"
 
 
@@ -165,15 +167,14 @@ def _cells(only: str, window: Window) -> Chart:
         )
         return f"(100 * ({total} - {free}) / {total})"
 
-    shown = _seldom(only, window, taken, "avg_over_time({})", "last_over_time({})")
-    return Chart(
-        "cells",
-        "Memory of the NUMA cells",
-        "percent",
-        (Line("", shown, "--mem", by="cell", fold=in_own_colors("cell {}")),),
-        note="taken, with cache",
-        top=100,
-    )
+    def mean(series: str, over: str) -> str:
+        return f"avg_over_time({series}[{over}])"
+
+    def last(series: str, over: str) -> str:
+        return f"last_over_time({series}[{over}])"
+
+    shown = _seldom(only, window, taken, mean, last)
+    return _by_cell("cells", "Memory of the NUMA cells", shown, "--mem", "taken, with cache")
 
 
 def _cell_cpus(only: str, window: Window) -> Chart:
@@ -184,16 +185,13 @@ def _cell_cpus(only: str, window: Window) -> Chart:
         )
         return f"(100 * {busy} / {all_of_it})"
 
-    several = "({0}({{0}}) and count_over_time({{0}}) > 1)"
-    shown = _seldom(only, window, used, several.format("rate"), several.format("irate"))
-    return Chart(
-        "cell_cpus",
-        "CPUs of the NUMA cells",
-        "percent",
-        (Line("", shown, "--cpu", by="cell", fold=in_own_colors("cell {}")),),
-        note="used",
-        top=100,
-    )
+    shown = _seldom(only, window, used, rate, last_rate)
+    return _by_cell("cell_cpus", "CPUs of the NUMA cells", shown, "--cpu", "used")
+
+
+def _by_cell(key: str, title: str, shown: str, color: str, note: str) -> Chart:
+    line = Line("", shown, color, by="cell", fold=in_own_colors("cell {}"))
+    return Chart(key, title, "percent", (line,), note=note, top=100)
 
 
 def _and(only: str, more: str) -> str:

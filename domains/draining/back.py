@@ -28,7 +28,7 @@ def plan_return(drain: Drain, user: User) -> tuple[Plan, Sequence[DrainedGuest]]
     home = targets_of([host])[0]
     steps = [_step(record, rows[record.uuid], home, fitting) for record in records if record.uuid in rows]
     steps.sort(key=lambda step: not step.how.is_move)
-    obstacles = [reason.replace("Its host ", "")] if (reason := host_obstacle(host)) else []
+    obstacles = [reason] if (reason := host_obstacle(host, host.name)) else []
     gone = [record for record in records if record.uuid not in rows]
     return Plan(host, Policy(Fallback(drain.fallback)), steps, obstacles=obstacles), gone
 

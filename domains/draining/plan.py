@@ -110,8 +110,8 @@ def plan_drain(host: Host, policy: Policy, user: User) -> Plan:
     steps = [_step(guest, policy, targets, fitting) for guest in guests]
     steps.sort(key=lambda step: not step.how.is_move)  # a stable sort: what moves comes first
     obstacles = []
-    if reason := host_obstacle(host):
-        obstacles.append(reason.replace("Its host ", ""))
+    if reason := host_obstacle(host, host.name):
+        obstacles.append(reason)
     stuck = [step.guest.name for step in steps if step.cannot_move]
     if policy.strict and stuck:
         obstacles.append(f"{some_of(stuck)} cannot move.")

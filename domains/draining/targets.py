@@ -74,8 +74,8 @@ def other_hosts(host: Host, user: User) -> tuple[list[Target], list[Excluded]]:
 def _why_not(host: Host, other: Host) -> str:
     if other.driver != host.driver:
         return f"It has another hypervisor: {other.get_driver_display()}."
-    if reason := host_obstacle(other):
-        return reason.replace(f"Its host {other.name}", "It")
+    if reason := host_obstacle(other, "It"):
+        return reason
     if reason := maintenance_obstacle(other):
         return reason
     if host.host_uuid and host.host_uuid == other.host_uuid:

@@ -149,7 +149,7 @@ def _card(host: Host, tick: Any, found: Mapping[str, Any] | None, wanted: str) -
         sample=tick["sample"] if tick else None,
         verdict=found["verdict"] if found else "",
         lines=lines,
-        obstacle=host_obstacle(host).replace("Its host ", "") or maintenance_obstacle(host),
+        obstacle=host_obstacle(host, host.name) or maintenance_obstacle(host),
         wanted=host.name == wanted,
     )
 

@@ -44,13 +44,13 @@ class PlacePage:
 
 
 def place_page(domain: Domain, choice: str, user: User) -> PlacePage:
-    """`choice` as in `services.wanted_placement`. Needs `domain.host`. What is free in the cells is told to those who
+    """`choice` as in `services.wanted`. Needs `domain.host`. What is free in the cells is told to those who
     may see the host."""
     tick = cache.ticks([domain.host_id]).get(domain.host_id)
-    wanted: Placement | None = None
+    wanted: services.Wanted | None = None
     refused: Conflict | InvalidInput | None = None
     try:
-        wanted = services.wanted_placement(domain, choice)
+        wanted = services.wanted(domain, choice, tick)
     except (Conflict, InvalidInput) as error:
         refused = error
     sees_host = can(user, Permission.VIEW, domain.host)
@@ -58,10 +58,10 @@ def place_page(domain: Domain, choice: str, user: User) -> PlacePage:
         cells=selectors.cells_of(domain.host, tick if sees_host else None),
         finding=selectors.finding_of(domain, tick),
         before=_words_before(domain),
-        after=services.words_of(wanted) if wanted else "",
+        after=services.words_of(wanted.placement) if wanted else "",
         refused=refused,
-        policy_waits=bool(wanted and wanted.mode) and domain.is_active,
-        warning=services.warning_of(domain, wanted) if wanted and sees_host else "",
+        policy_waits=bool(wanted and wanted.placement.mode) and domain.is_active,
+        warning=wanted.warning if wanted and sees_host else "",
     )
 
 

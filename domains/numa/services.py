@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from domains.actions import cannot, host_obstacle
 from domains.models import Domain
@@ -17,6 +17,7 @@ from vmdash.exceptions import Conflict, InvalidInput, NotFound, NotPermitted
 from vmdash.jobs import services as jobs
 from vmdash.jobs.models import Job
 from vmdash.live import cache
+from vmdash.live.messages import Tick
 from vmdash.virt import cpuset
 from vmdash.virt.errors import InvalidDefinition
 from vmdash.virt.xml.placement import Placement, virsh_commands
@@ -25,15 +26,29 @@ FREE = "free"
 """Instead of a cell: nothing is pinned, and there is no memory policy."""
 
 
-def wanted_placement(guest: Domain, choice: str) -> Placement:
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """`warning`: why the cell that it would get may be too full for it, in words; empty otherwise."""
+
+    placement: Placement
+    warning: str
+
+
+def wanted(guest: Domain, choice: str, tick: Tick | None) -> Wanted:
     """What the guest gets: by `choice` "" what puts right what is wrong, `FREE`, or the number of a cell.
 
-    Needs `guest.host`.
+    `tick` is the newest of its host. Needs `guest.host`.
 
     Raises:
         InvalidInput: there is no such cell. Conflict: nothing is wrong, or nothing would put it right.
     """
-    places, cells = _known(guest)
+    places, cells = _known_places(guest, tick), cells_of(guest.host, tick)
+    placement = _chosen(guest, choice, places, cells)
+    warnings = (shortage(places, cell) for cell in cells if placement.cells == (cell.number,))
+    return Wanted(placement, next(warnings, ""))
+
+
+def _chosen(guest: Domain, choice: str, places: GuestPlaces, cells: Sequence[Cell]) -> Placement:
     if choice == FREE:
         return Placement()
     if choice:
@@ -52,15 +67,10 @@ def wanted_placement(guest: Domain, choice: str) -> Placement:
     return found
 
 
-def warning_of(guest: Domain, wanted: Placement) -> str:
-    """Why the cell that it would get may be too full for it, in words; empty otherwise. Needs `guest.host`."""
-    places, cells = _known(guest)
-    return next((shortage(places, cell) for cell in cells if wanted.cells == (cell.number,)), "")
-
-
 def place(*, domain: Domain, choice: str, user: User) -> Job:
-    """Have it done. Raises as `wanted_placement`, and NotPermitted, JobInTheWay."""
-    return _request(domain, wanted_placement(domain, choice), user)
+    """Have it done. Raises as `wanted`, and NotPermitted, JobInTheWay."""
+    tick = cache.ticks([domain.host_id]).get(domain.host_id)
+    return _request(domain, wanted(domain, choice, tick).placement, user)
 
 
 def last_place(domain: Domain) -> Job | None:
@@ -100,12 +110,10 @@ def words_of(placement: Placement) -> str:
     return "; ".join(parts) or "anywhere"
 
 
-def _known(guest: Domain) -> tuple[GuestPlaces, Sequence[Cell]]:
-    """Of the guest, with the mode of its memory policy as in its definition, and of its host's cells."""
-    tick = cache.ticks([guest.host_id]).get(guest.host_id)
+def _known_places(guest: Domain, tick: Tick | None) -> GuestPlaces:
+    """With the mode of its memory policy as in its definition."""
     places = places_of(guest, tick)
-    placement = replace(places.placement, mode=_mode_of(guest) or places.placement.mode)
-    return replace(places, placement=placement), cells_of(guest.host, tick)
+    return replace(places, placement=replace(places.placement, mode=_mode_of(guest) or places.placement.mode))
 
 
 def _mode_of(guest: Domain) -> str:

@@ -127,7 +127,7 @@ def _place(guest: Domain, host: Host, wanted: Demand, tick: Tick | None, *, may_
 
 def _obstacle(guest: Domain, host: Host, tick: Tick | None) -> str:
     """Why it cannot go there, in a sentence. Memory that is not known is not in the way."""
-    if reason := host_obstacle(host).replace("Its host ", "") or maintenance_obstacle(host):
+    if reason := host_obstacle(host, host.name) or maintenance_obstacle(host):
         return reason
     left = free_kib(tick["sample"]) if tick and is_fresh(tick) else None
     return too_little_memory(host, left, guest) if left is not None and guest.max_memory_kib > left else ""

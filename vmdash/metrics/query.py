@@ -142,7 +142,16 @@ def labels(**wanted: str | Iterable[str]) -> str:
 def rate(series: str, over: str) -> str:
     """How fast a counter grows. Nothing where less than two readings are in reach: stores differ in what they make of
     one, and at the edges of a gap it is none of what happened."""
-    return f"(rate({series}[{over}]) and count_over_time({series}[{over}]) > 1)"
+    return _of_several("rate", series, over)
+
+
+def last_rate(series: str, over: str) -> str:
+    """The same between the last two readings of that time."""
+    return _of_several("irate", series, over)
+
+
+def _of_several(function: str, series: str, over: str) -> str:
+    return f"({function}({series}[{over}]) and count_over_time({series}[{over}]) > 1)"
 
 
 def _quoted(value: str) -> str:
