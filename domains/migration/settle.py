@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,15 @@ from storage import undoing
 from storage.models import Volume
 from vmdash.exceptions import Conflict
 from vmdash.jobs.database import insist
-from vmdash.virt.errors import CallError, GuestNotFound, HostError, PoolBusy, PoolNotFound, VolumeNotFound
+from vmdash.virt.errors import (
+    CallError,
+    GuestNotFound,
+    HostError,
+    InvalidState,
+    PoolBusy,
+    PoolNotFound,
+    VolumeNotFound,
+)
 from vmdash.virt.states import GuestState, GuestStatus
 
 if TYPE_CHECKING:
@@ -203,10 +211,12 @@ def _is_used_by_others(move: Move, path: str) -> bool:
 def _undo(ctx: JobContext, move: Move, target: HostConnection, here: Side, there: Side) -> Settled:
     """It stayed: nothing of the attempt remains over there, and it goes on here."""
     if there.is_active and there.is_waiting and here.guest is not None and there.guest is not None:
-        there.guest.destroy()
+        with suppress(GuestNotFound, InvalidState):  # its own libvirtd may take it away in the same moment
+            there.guest.destroy()
         there = look(target, move.uuid)
     if there.guest is not None and not there.is_active and not move.was_defined_there and here.status is not None:
-        there.guest.undefine(managed_save=True, nvram=True)
+        with suppress(GuestNotFound):
+            there.guest.undefine(managed_save=True, nvram=True)
     if not there.is_active and here.status is not None:
         _remove_half_made(ctx, move, target)
     if here.is_waiting and here.guest is not None and not there.is_active and not move.paused:
