@@ -64,6 +64,22 @@ def test_events_arrive_on_the_loop_while_threads_call(daemon: Libvirtd, tmp_path
     assert told.strip() == "resumed"
 
 
+def test_a_connection_that_is_closed_after_the_loop_ends_quietly(daemon: Libvirtd, tmp_path: Path) -> None:
+    told = run(
+        """
+        async def main(uri, folder):
+            eventloop.use_asyncio(asyncio.get_running_loop())
+            return await asyncio.to_thread(HostConnection.open, Endpoint.parse(uri), runtime_dir=folder)
+        connection = asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+        connection.close()
+        print("closed")
+        """,
+        daemon.endpoint.uri(),
+        str(tmp_path),
+    )
+    assert told.strip() == "closed"
+
+
 def test_keepalive_works_on_a_loop_that_nothing_else_wakes(daemon: Libvirtd, tmp_path: Path) -> None:
     told = run(
         """

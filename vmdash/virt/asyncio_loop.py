@@ -16,6 +16,7 @@ import select
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -121,7 +122,8 @@ class AsyncioLoop:
 
     def _free(self, opaque: Any) -> None:
         """Never at once: whoever removes holds locks, and the callback may be running."""
-        self._loop.call_soon_threadsafe(libvirt.virEventInvokeFreeCallback, opaque)
+        with suppress(RuntimeError):  # the loop is closed: the process ends, and what it keeps ends with it
+            self._loop.call_soon_threadsafe(libvirt.virEventInvokeFreeCallback, opaque)
 
 
 class _Handle:
