@@ -30,7 +30,7 @@ run: setup ## vmdash for real use: your own hosts
 
 # --- testing --------------------------------------------------------------------------------------
 .PHONY: test check
-test: setup-tests ## all tests: those that need no fleet on PostgreSQL and on SQLite, then the rest on SQLite
+test: setup-tests ## all tests: those that need no fleet on PostgreSQL, those with a database on SQLite too, then the rest
 	@$(ROOT) env VMDASH_TEST_DATABASE=postgresql $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lab and not browser"
 	@$(ROOT) $(BIN)/python -m pytest $(SIDE_BY_SIDE) -m "not lab and not browser and not one_database"
 	@$(ROOT) $(BIN)/python -m pytest -m "lab or browser"

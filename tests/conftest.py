@@ -30,6 +30,7 @@ REDIS = services.Redis()
 atexit.register(REDIS.stop)
 
 TSDB_PORT = services.free_port()
+_DATABASE_FIXTURES = {"db", "transactional_db", "django_db_setup"}
 
 
 def _set_environment() -> None:
@@ -101,6 +102,15 @@ def pytest_configure() -> None:
 def pytest_xdist_setupnodes() -> None:
     """Processes that run tests side by side set their own environment, before the settings are read."""
     del os.environ["DJANGO_SETTINGS_MODULE"]
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their markers
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What touches no database need not be run once for each."""
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        if not item.get_closest_marker("django_db") and _DATABASE_FIXTURES.isdisjoint(fixtures):
+            item.add_marker(pytest.mark.one_database)
 
 
 @pytest.fixture(scope="session")
