@@ -94,6 +94,7 @@ def _begin(one: Told, silences: Iterable[Silence], now: datetime) -> None:
         **_words(one),
     )
     alert.silence = next((silence for silence in silences if silence.matches(alert)), None)
+    alert.untold = alert.silence is not None
     try:
         with transaction.atomic():
             alert.save(force_insert=True)

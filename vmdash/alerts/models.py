@@ -86,6 +86,8 @@ class Alert(models.Model):
     note = models.CharField(max_length=300, blank=True)
     """What the one who acknowledged it wrote."""
     silence = models.ForeignKey("Silence", on_delete=models.SET_NULL, null=True, blank=True, related_name="alerts")
+    untold = models.BooleanField(default=False)
+    """It began silenced, and nobody has been told of it since."""
 
     objects = AlertQuerySet.as_manager()
 

@@ -32,7 +32,7 @@ Event = Notification.Event
 
 
 def began(alert: Alert) -> None:
-    """Have it told, unless it is silenced. In the transaction that stores the alert."""
+    """Have it told, unless it is silenced. In the transaction that stores the alert, or ends its silence."""
     if alert.silence is None:
         _tell(alert, Event.FIRING, Receiver.objects.filter(enabled=True))
         _tell_webhooks(alert, Kind.ALERT_FIRING)

@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from vmdash.access.audit import record
 from vmdash.access.models import User
+from vmdash.alerts import notifying
 from vmdash.alerts.models import Alert, Notification, Receiver, Silence
 from vmdash.exceptions import Conflict, InvalidInput
 
@@ -60,14 +62,35 @@ def silence(
 
 
 def end_silence(*, silence: Silence, user: User) -> None:
-    """From now on its alerts are loud again."""
+    """From now on its alerts are loud again, and those that began in it are told."""
     words = silence.words
-    silence.delete()
+    _end(silence.pk)
     _record(user, "alert.silence.end", words)
 
 
 def forget_ended_silences() -> None:
-    Silence.objects.filter(ends_at__lte=timezone.now()).delete()
+    for ended in Silence.objects.filter(ends_at__lte=timezone.now()).values_list("pk", flat=True):
+        _end(ended)
+
+
+@transaction.atomic
+def _end(pk: int) -> None:
+    """Its alerts go on in another silence that matches; where there is none, those that still fire and were never told
+    are told now."""
+    # Locked: no alert begins in one that goes at this moment, and of two that end one only the first finds it.
+    lasts = Q(pk=pk) | Q(ends_at__gt=timezone.now())
+    silences = {one.pk: one for one in Silence.objects.select_for_update().filter(lasts).order_by("pk")}
+    if (ended := silences.pop(pk, None)) is None:
+        return
+    for alert in Alert.objects.firing().filter(silence=ended):
+        other = next((one for one in silences.values() if one.matches(alert)), None)
+        row = Alert.objects.firing().filter(pk=alert.pk)
+        if other:
+            row.update(silence=other)
+        elif row.filter(untold=True).update(untold=False):  # unless it is over by now
+            alert.silence = None
+            notifying.began(alert)
+    ended.delete()
 
 
 def add_receiver(*, user: User, name: str, address: str, least: str) -> Receiver:
