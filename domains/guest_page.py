@@ -16,9 +16,11 @@ from domains.rows import guest_row
 from domains.snapshots.page import SnapshotsPart, snapshots_part
 from domains.steal.page import CpuPart, cpu_part
 from domains.trouble import Trouble
-from domains.troubles import troubles_of
+from domains.troubles import SAID_ALREADY, troubles_of
 from domains.tuning.selectors import TunePart, tune_part
 from vmdash.access.roles import Permission, can
+from vmdash.alerts.models import Alert
+from vmdash.alerts.selectors import of_guest
 from vmdash.jobs.models import Job
 from vmdash.jobs.selectors import JobRow, rows_of
 from vmdash.live import cache
@@ -84,7 +86,7 @@ class GuestPage:
     @property
     def is_well(self) -> bool:
         """It runs, there are figures, and nothing is known to be wrong."""
-        return self.domain.is_active and self.sample is not None and not self.is_stale and not self.troubles
+        return self.domain.is_active and self.sample is not None and not (self.is_stale or self.troubles or self.alerts)
 
     @property
     def known_at(self) -> int:
@@ -160,6 +162,11 @@ class GuestPage:
             return DomainDefinition.parse(self.domain.xml) if self.domain.xml else None
         except InvalidDefinition:
             return None
+
+    @cached_property
+    def alerts(self) -> list[Alert]:
+        """Without those that would only repeat its troubles."""
+        return [alert for alert in of_guest(self.user, self.domain.pk) if alert.rule not in SAID_ALREADY]
 
     @cached_property
     def jobs(self) -> list[JobRow]:

@@ -14,7 +14,6 @@ from domains.slowness import causes
 from domains.trouble import Trouble
 from hosts.models import Host
 from vmdash.access.roles import Permission, can
-from vmdash.alerts.selectors import of_guest
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -39,26 +38,19 @@ _PAUSED_ADVICE = {
 }
 
 
-_SAID_ALREADY = ("GuestLosesTime", "SplitBrain")
+SAID_ALREADY = ("GuestLosesTime", "SplitBrain")
 """Rules of ours whose alerts would only repeat what is said of the guest anyway."""
 
 
 def troubles_of(
     user: User | AnonymousUser, guest: Domain, sample: GuestSample | None, tick: Tick | None
 ) -> list[Trouble]:
-    """The worst first. Needs `guest.host`; one query for alerts, one more where the guest runs twice."""
+    """The worst first. Needs `guest.host`; one query where the guest runs twice."""
     return [
         *_of_host(user, guest),
         *_of_state(user, guest),
         *_of_figures(user, guest, sample, tick),
-        *_of_alerts(user, guest),
     ]
-
-
-def _of_alerts(user: User | AnonymousUser, guest: Domain) -> Iterator[Trouble]:
-    for alert in of_guest(user, guest.pk):
-        if alert.rule not in _SAID_ALREADY:
-            yield Trouble(alert.tone, f"{alert.summary}.", alert.description)
 
 
 def _of_host(user: User | AnonymousUser, guest: Domain) -> Iterator[Trouble]:

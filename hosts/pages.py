@@ -65,7 +65,7 @@ class HostPage:
     pools: list[Pool]
     jobs: list[Job]
     alerts: list[Alert]
-    """About the host itself and its pools."""
+    """About the host itself and its pools, without what the page says anyway."""
 
     @property
     def host(self) -> Host:
@@ -115,7 +115,7 @@ def host_page(user: User | AnonymousUser, name: str) -> HostPage | None:
         cells=list(_cells(user, host)),
         pools=[_pool(pool) for pool in host.pools],
         jobs=recent_jobs(user, host),
-        alerts=of_host(user, host.name),
+        alerts=[alert for alert in of_host(user, host.name) if alert.rule != "HostUnreachable"],
     )
 
 

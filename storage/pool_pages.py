@@ -16,6 +16,8 @@ from storage.models import Pool, Storage, Volume
 from storage.pool_actions import ActionChoice, host_obstacle, possible
 from storage.sharing import TYPES
 from vmdash.access.roles import Permission, can
+from vmdash.alerts.models import Alert
+from vmdash.alerts.selectors import of_pool
 from vmdash.exceptions import VmdashError
 from vmdash.jobs.models import Job
 from vmdash.virt.xml.pool import PoolDefinition
@@ -219,6 +221,10 @@ class PoolPage:
             found = found.exclude(storage=self.pool.storage_id)
         found = found.exclude(host=self.pool.host_id).filter(host__state="up", host__enabled=True)
         return list(found.select_related("host")[:MOST_CANDIDATES])
+
+    @cached_property
+    def alerts(self) -> list[Alert]:
+        return of_pool(self.user, self.pool.host.name, self.pool.name)
 
     @cached_property
     def jobs(self) -> list[Job]:

@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
+from hosts.models import Host
 from tests.alerts.test_intake import told
-from tests.factories import DomainFactory, HostFactory
+from tests.factories import DomainFactory, HostFactory, JobFactory, PoolFactory
 from vmdash.access.models import AuditEntry
 from vmdash.alerts import intake
 from vmdash.alerts.models import Alert, Receiver, Silence
@@ -95,6 +96,44 @@ def test_the_guest_and_the_host_say_it_too(viewer_client: Client) -> None:
     assert "Its disk is slow." in page(viewer_client, "guest", guest.pk)
     assert "Pool default on kvm3 is full." in page(viewer_client, "host", "kvm3")
     assert "Pool default on kvm3 is full" in page(viewer_client, "fleet")
+
+
+def test_each_place_leads_to_its_alerts(viewer_client: Client) -> None:
+    host = HostFactory.create(name="kvm3")
+    guest, pool = DomainFactory.create(host=host), PoolFactory.create(host=host, name="default")
+    intake.take([
+        told(alertname="DiskSlow", uuid=str(guest.pk)),
+        told(alertname="PoolFull", pool="default"),
+    ])  # fmt: skip
+    for rule, place in (("DiskSlow", ("guest", guest.pk)), ("PoolFull", ("pool", "kvm3", pool.name))):
+        alert = Alert.objects.get(rule=rule)
+        assert f"{reverse('alerts')}#alert-{alert.pk}" in page(viewer_client, *place)
+
+
+def test_a_pool_says_what_is_wrong_with_it_and_not_with_its_namesakes(viewer_client: Client) -> None:
+    for name in ("kvm1", "kvm3"):
+        PoolFactory.create(host=HostFactory.create(name=name), name="default")
+    PoolFactory.create(host=Host.objects.get(name="kvm3"), name="other")
+    intake.take([told(alertname="PoolFull", pool="default", summary="It is 95% full")])
+    assert "It is 95% full." in page(viewer_client, "pool", "kvm3", "default")
+    assert "It is 95% full." not in page(viewer_client, "pool", "kvm1", "default")
+    assert "It is 95% full." not in page(viewer_client, "pool", "kvm3", "other")
+    intake.take([told(ended=True, alertname="PoolFull", pool="default")])
+    assert "It is 95% full." not in page(viewer_client, "pool", "kvm3", "default")
+
+
+def test_a_job_says_that_there_is_an_alert_and_does_not_send_to_itself(operator_client: Client) -> None:
+    job, other = JobFactory.create(state="failed"), JobFactory.create(state="failed")
+    failed = told(alertname="JobFailed", job_id=str(job.pk), summary="Start web1 failed")
+    slow = told(alertname="JobSlow", job_id=str(job.pk), summary="It takes long")
+    failed["annotations"]["description"] = "The page of the job says why."
+    slow["annotations"]["description"] = "Look at the network."
+    intake.take([failed, slow])
+    text = page(operator_client, "job", job.pk)
+    assert f"{reverse('alerts')}#alert-{Alert.objects.get(rule='JobFailed').pk}" in text
+    assert "The page of the job says why." not in text
+    assert "Look at the network." in text
+    assert "Start web1 failed" not in page(operator_client, "job", other.pk)
 
 
 ACTIONS: list[tuple[str, tuple[Any, ...], dict[str, str], str]] = [

@@ -80,5 +80,14 @@ def of_host(user: User | AnonymousUser, name: str) -> list[Alert]:
     return list(_worst_first(Alert.objects.visible_to(user).firing().filter(host=name, domain=None)))
 
 
+def of_pool(user: User | AnonymousUser, host: str, name: str) -> list[Alert]:
+    """About the pool of that name on that host, whatever else they are about."""
+    return list(_worst_first(Alert.objects.visible_to(user).firing().filter(host=host, pool=name)))
+
+
+def of_job(user: User | AnonymousUser, pk: UUID) -> list[Alert]:
+    return list(_worst_first(Alert.objects.visible_to(user).firing().filter(job=pk)))
+
+
 def _worst_first(alerts: QuerySet[Alert]) -> QuerySet[Alert]:
     return alerts.order_by(_WORST_FIRST, "-started_at")

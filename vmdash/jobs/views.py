@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission, can, can_everywhere
+from vmdash.alerts.selectors import of_job
 from vmdash.exceptions import Conflict, NotPermitted, VmdashError
 from vmdash.jobs import services
 from vmdash.jobs.forms import JobFilter
@@ -52,6 +53,7 @@ def job(request: SignedInRequest, pk: UUID) -> HttpResponse:
     context = {
         "row": job_row(found, request.user),
         "lines": found.lines.all(),
+        "alerts": of_job(request.user, found.pk),
         "children": job_rows(visible.filter(parent=found).order_by("created_at"), request.user, folded=False),
         "retries": visible.filter(retry_of=found),
     }
