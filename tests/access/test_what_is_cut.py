@@ -144,6 +144,21 @@ class TestAlerts:
         assert set(Alert.objects.visible_to(granted(Role.VIEWER, Scope.HOST, world.host))) == {world.alert, of_host}
         assert general in Alert.objects.visible_to(UserFactory.create(role=Role.VIEWER))
 
+    def test_of_jobs_where_one_may_see_the_job(self, world: World) -> None:
+        about = {"host": world.host.name, "domain": world.guest.pk, "rule": "JobFailed", "summary": "s"}
+        now = timezone.now()
+        times = {"started_at": now, "told_at": now, "expires_at": now}
+        person = granted(Role.HELP_DESK, Scope.GUEST, world.guest)
+        own = JobFactory.create(domain=world.guest, requested_by=person, exclusive=False)
+        of_others = Alert.objects.create(fingerprint="2", job=world.job.pk, **about, **times)
+        of_own = Alert.objects.create(fingerprint="3", job=own.pk, **about, **times)
+        assert set(Alert.objects.visible_to(person)) == {world.alert, of_own}
+        assert set(Alert.objects.visible_to(UserFactory.create(role=Role.VIEWER))) == {world.alert}
+        for operator in (granted(Role.OPERATOR, Scope.GUEST, world.guest), UserFactory.create(role=Role.OPERATOR)):
+            assert set(Alert.objects.visible_to(operator)) == {world.alert, of_others, of_own}
+        Job.objects.all().delete()
+        assert set(Alert.objects.visible_to(person)) == {world.alert}, "it is not known any more whose they were"
+
     def test_buttons_where_they_work(self, world: World, operator_of_both_halves: Client) -> None:
         text = operator_of_both_halves.get(reverse("alerts")).content.decode()
         assert world.alert.summary in text

@@ -17,6 +17,7 @@ from tests.factories import DomainFactory, HostFactory, JobFactory, PoolFactory
 from vmdash.access.models import AuditEntry
 from vmdash.alerts import intake
 from vmdash.alerts.models import Alert, Receiver, Silence
+from vmdash.main import gauges
 
 pytestmark = pytest.mark.django_db
 
@@ -134,6 +135,18 @@ def test_a_job_says_that_there_is_an_alert_and_does_not_send_to_itself(operator_
     assert "The page of the job says why." not in text
     assert "Look at the network." in text
     assert "Start web1 failed" not in page(operator_client, "job", other.pk)
+
+
+def test_the_page_of_a_guest_says_that_its_job_failed_to_those_who_may_see_the_job(
+    operator_client: Client, viewer_client: Client
+) -> None:
+    job = JobFactory.create(state="failed", finished_at=timezone.now())
+    [(_, labels, _)] = gauges.jobs()
+    alert = told(alertname="JobFailed", summary="Start web1 failed")
+    alert["labels"] |= {name: str(value) for name, value in labels.items()}
+    intake.take([alert])
+    assert "Start web1 failed." in page(operator_client, "guest", job.target_id)
+    assert "Start web1 failed." not in page(viewer_client, "guest", job.target_id)
 
 
 ACTIONS: list[tuple[str, tuple[Any, ...], dict[str, str], str]] = [

@@ -100,6 +100,22 @@ def test_of_jobs_ones_own_and_others_where_one_may_see_them(world: World, webhoo
     assert heard(webhook_of(owner)) == {here.pk, own.pk}
 
 
+def test_of_alerts_about_jobs_likewise(world: World, webhook_of: WebhookOf) -> None:
+    owner = granted(Scope.SITE, world.here)
+    Grant.objects.create(person=owner, role=Role.VIEWER, scope=Scope.SITE, scope_id=str(world.elsewhere.pk))
+    own = JobFactory.create(domain=world.other_guest, requested_by=owner)
+    others = JobFactory.create(domain=world.other_guest, exclusive=False)
+    webhook = webhook_of(owner, Topic.ALERT)
+    about = {"alertname": "JobFailed", "host": world.other_host.name, "uuid": str(world.other_guest.pk)}
+    alerts = [told() for _ in range(4)]
+    for alert, job in zip(alerts, (None, own, others, world.job), strict=True):
+        alert["labels"] |= about | ({"job_id": str(job.pk)} if job else {})
+    intake.take(alerts)
+    handing.hand_on()
+    jobs = {one.event.data["labels"].get("job_id") for one in webhook.deliveries.all()}
+    assert jobs == {None, str(own.pk)}
+
+
 def test_an_alert_is_told_from_its_severity_on_and_its_end_to_those_who_knew(
     webhook_of: WebhookOf, operator: User, administrator: User, hook: Hook
 ) -> None:

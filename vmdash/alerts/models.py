@@ -14,6 +14,7 @@ from vmdash.access import subjects
 from vmdash.access.reach import Place, PlacedQuerySet
 from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.access.subjects import About, Subject
+from vmdash.jobs.models import Job
 from vmdash.severity import Severity
 
 if TYPE_CHECKING:
@@ -50,6 +51,13 @@ class AboutQuerySet(PlacedQuerySet[M]):
 
 
 class AlertQuerySet(AboutQuerySet["Alert"]):
+    def open_to(self, user: User | AnonymousUser, permission: Permission) -> Self:
+        """Those about a job only where they may see the job: its label tells what somebody else does."""
+        found = super().open_to(user, permission)
+        if can_everywhere(user, Permission.VIEW_ALL_JOBS):
+            return found
+        return found.filter(Q(job=None) | Q(job__in=Job.objects.visible_to(user).values("pk")))
+
     def firing(self) -> AlertQuerySet:
         return self.filter(resolved_at=None)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import smtplib
 from datetime import timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import EmailMessage
@@ -16,6 +17,7 @@ from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from vmdash.alerts.models import Alert, Notification, Receiver
+from vmdash.jobs.models import Job
 from vmdash.severity import Severity
 from vmdash.webhooks import events as webhooks
 from vmdash.webhooks.models import Event as WebhookEvent
@@ -56,6 +58,7 @@ def _for_webhooks(alert: Alert, kind: Kind) -> WebhookEvent:
         at=timezone.now(),
         host=alert.host,
         guest=alert.domain,
+        person=_who_asked(alert.job) if alert.job else None,
         severity=alert.severity,
         alert=alert.pk,
         data={
@@ -68,6 +71,10 @@ def _for_webhooks(alert: Alert, kind: Kind) -> WebhookEvent:
             "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,
         },
     )
+
+
+def _who_asked(job: UUID) -> int | None:
+    return Job.objects.filter(pk=job).values_list("requested_by", flat=True).first()
 
 
 def _tell(alert: Alert, event: Notification.Event, receivers: object) -> None:

@@ -77,8 +77,7 @@ def may_hear(user: User, event: Event, where: _Where | None = None) -> bool:
         return can(user, Permission.WEBHOOKS)
     if not can(user, Permission.WEBHOOKS) or not can(user, Permission.VIEW, about):
         return False
-    own = event.kind != Kind.JOB_FINISHED or event.person == user.pk
-    return own or can(user, Permission.VIEW_ALL_JOBS, about)
+    return not event.tells_of_a_job or event.person == user.pk or can(user, Permission.VIEW_ALL_JOBS, about)
 
 
 def _wants(webhook: Webhook, event: Event, began: set[tuple[int, int]]) -> bool:

@@ -115,7 +115,7 @@ class Event(models.Model):
     """The name of the host that it is about, if any; rights to it follow from the guest or else from this."""
     guest = models.UUIDField(null=True, blank=True)
     person = models.BigIntegerField(null=True, blank=True)
-    """The id of who asked for the job that ended."""
+    """The id of who asked for the job that it tells of."""
     severity = models.CharField(max_length=10, blank=True)
     alert = models.BigIntegerField(null=True, blank=True)
     """The id of the alert that began or ended."""
@@ -136,6 +136,11 @@ class Event(models.Model):
     @property
     def about(self) -> About:
         return About(self.host, self.guest)
+
+    @property
+    def tells_of_a_job(self) -> bool:
+        """That it ended, or an alert about it."""
+        return self.kind == Kind.JOB_FINISHED or "job_id" in self.data.get("labels", {})
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
