@@ -15,7 +15,7 @@ from vmdash.access.roles import Role
 
 pytestmark = pytest.mark.django_db
 
-_LINK = re.compile(r'href="(/(?:hosts|domains|storage|people)/[^"?#]*)')
+_LINK = re.compile(r'href="(/(?:hosts|domains|storage|people|jobs)/[^"?#]*)')
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def world() -> World:
 def test_with_a_guest_alone(world: World) -> None:
     """All pages of an operator of one guest, and where each of their links to things leads."""
     client = client_for(granted(Role.OPERATOR, Scope.GUEST, world.guest))
-    world.alert.pool = world.pool.name
+    world.alert.pool, world.alert.job = world.pool.name, world.job.pk
     world.alert.save()
     links: dict[str, str] = {}
     for address in ADDRESSES:

@@ -134,6 +134,7 @@ def test_a_job_says_that_there_is_an_alert_and_does_not_send_to_itself(operator_
     assert f"{reverse('alerts')}#alert-{Alert.objects.get(rule='JobFailed').pk}" in text
     assert "The page of the job says why." not in text
     assert "Look at the network." in text
+    assert ">Job</a>" not in text
     assert "Start web1 failed" not in page(operator_client, "job", other.pk)
 
 
@@ -147,6 +148,19 @@ def test_the_page_of_a_guest_says_that_its_job_failed_to_those_who_may_see_the_j
     intake.take([alert])
     assert "Start web1 failed." in page(operator_client, "guest", job.target_id)
     assert "Start web1 failed." not in page(viewer_client, "guest", job.target_id)
+
+
+def test_an_alert_leads_to_its_job_while_that_is_there(operator_client: Client) -> None:
+    job = JobFactory.create(state="failed")
+    intake.take([told(alertname="JobFailed", job_id=str(job.pk), uuid=job.target_id)])
+    link = f'href="{reverse("job", args=[job.pk])}"'
+    places: list[tuple[Any, ...]] = [("alerts",), ("guest", job.target_id)]
+    for place in places:
+        assert link in page(operator_client, *place)
+    job.delete()
+    for place in places:
+        assert "kvm3 does not answer" in page(operator_client, *place)
+        assert link not in page(operator_client, *place)
 
 
 ACTIONS: list[tuple[str, tuple[Any, ...], dict[str, str], str]] = [

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from django.db.models import Case, IntegerField, QuerySet, Value, When
+from django.db.models import Case, Exists, IntegerField, OuterRef, QuerySet, Value, When
 from django.utils import timezone
 
 from vmdash.access.roles import Permission
-from vmdash.alerts.models import Alert, Notification, Receiver, Silence
+from vmdash.alerts.models import Alert, AlertQuerySet, Notification, Receiver, Silence
+from vmdash.jobs.models import Job
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -52,7 +53,7 @@ class AlertPage:
 
 def alert_page(user: User | AnonymousUser) -> AlertPage:
     """Five queries."""
-    visible = Alert.objects.visible_to(user)
+    visible = _visible(user)
     firing = list(_worst_first(visible.firing().select_related("silence"))[:MOST_FIRING])
     silences = list(Silence.objects.visible_to(user).filter(ends_at__gt=timezone.now()))
     act, end = Alert.objects.open_to(user, Permission.ALERTS), Silence.objects.open_to(user, Permission.ALERTS)
@@ -72,21 +73,27 @@ def loud(user: User | AnonymousUser) -> QuerySet[Alert]:
 
 
 def of_guest(user: User | AnonymousUser, uuid: UUID) -> list[Alert]:
-    return list(_worst_first(Alert.objects.visible_to(user).firing().filter(domain=uuid)))
+    return list(_worst_first(_visible(user).firing().filter(domain=uuid)))
 
 
 def of_host(user: User | AnonymousUser, name: str) -> list[Alert]:
     """About the host itself and its pools, not its guests."""
-    return list(_worst_first(Alert.objects.visible_to(user).firing().filter(host=name, domain=None)))
+    return list(_worst_first(_visible(user).firing().filter(host=name, domain=None)))
 
 
 def of_pool(user: User | AnonymousUser, host: str, name: str) -> list[Alert]:
     """About the pool of that name on that host, whatever else they are about."""
-    return list(_worst_first(Alert.objects.visible_to(user).firing().filter(host=host, pool=name)))
+    return list(_worst_first(_visible(user).firing().filter(host=host, pool=name)))
 
 
 def of_job(user: User | AnonymousUser, pk: UUID) -> list[Alert]:
-    return list(_worst_first(Alert.objects.visible_to(user).firing().filter(job=pk)))
+    return list(_worst_first(_visible(user).firing().filter(job=pk)))
+
+
+def _visible(user: User | AnonymousUser) -> AlertQuerySet:
+    """`opens_job`: the job that it is about is there, and they may see it."""
+    job = Job.objects.visible_to(user).filter(pk=OuterRef("job"))
+    return Alert.objects.visible_to(user).annotate(opens_job=Exists(job))
 
 
 def _worst_first(alerts: QuerySet[Alert]) -> QuerySet[Alert]:
