@@ -6,8 +6,11 @@ Steal and placement are told apart from the rest, since they are what vmdash kno
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from domains.copies_beside import copies_beside
+from domains.disk_limits import limits_reached
 from domains.models import Domain
 from domains.numa.selectors import finding_of
 from domains.steal.takers import loss_of
@@ -16,7 +19,6 @@ from vmdash import formats
 from vmdash.access.roles import Permission, can
 from vmdash.jobs.models import Job
 from vmdash.live.messages import GuestSample, HostSample, Tick
-from vmdash.virt.xml.throttle import Throttle, throttles
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -28,10 +30,11 @@ SLOW_STEAL_PERCENT = 10.0
 CPU_FULL_PERCENT = 95.0
 SWAPS_BYTES_PER_S = 256 * 1024
 MEMORY_FULL_PERCENT = 95.0
+SQUEEZED = 0.8
+"""A guest whose balloon leaves it less than this part of what it may have is squeezed, if it needs more."""
 SLOW_DISK_MS = 50.0
 FEW_REQUESTS_PER_S = 1.0
 """With fewer, the time that a request takes says nothing."""
-AT_LIMIT = 0.9
 DROPS_PER_S = 1.0
 HOST_MEMORY_FULL_PERCENT = 95.0
 
@@ -47,17 +50,28 @@ FELT_JOBS = (
 
 
 def causes(user: User | AnonymousUser, guest: Domain, sample: GuestSample, tick: Tick) -> Iterator[Trouble]:
-    """Of a guest that runs, by fresh figures; the worst first. Needs `guest.host`. At most two queries."""
-    yield from _steal(user, guest, sample, tick)
+    """Of a guest that runs, by fresh figures; the worst first. Needs `guest.host`. At most three queries, and one
+    request to the history store where its disks may be held at limits."""
+    steal, held, network = list(_steal(user, guest, sample, tick)), list(_held(guest, sample)), list(_network(sample))
+    slow_disks = [] if held else list(_slow_disks(sample))
+    _say_copies(user, guest, slow_disks or network or steal)
+    yield from steal
     if finding := finding_of(guest, tick):
         yield Trouble("warn", finding.headline, f"{finding.advice} The CPU part of this page can put that right.")
     yield from _own_cpu(guest, sample)
     yield from _memory(guest, sample)
-    yield from _disks(guest, sample)
-    yield from _network(sample)
+    yield from held
+    yield from slow_disks
+    yield from network
     if can(user, Permission.VIEW, guest.host):
         yield from _host(guest, tick["sample"])
     yield from _jobs(user, guest)
+
+
+def _say_copies(user: User | AnonymousUser, guest: Domain, felt: list[Trouble]) -> None:
+    """Beside the first of what is felt, so that it is said once."""
+    if felt and (words := copies_beside(user, guest)):
+        felt[0] = replace(felt[0], advice=f"{felt[0].advice} {words}")
 
 
 def _steal(user: User | AnonymousUser, guest: Domain, sample: GuestSample, tick: Tick) -> Iterator[Trouble]:
@@ -88,53 +102,48 @@ def _own_cpu(guest: Domain, sample: GuestSample) -> Iterator[Trouble]:
 
 
 def _memory(guest: Domain, sample: GuestSample) -> Iterator[Trouble]:
+    swap, used = sample.get("swap"), _memory_used(guest, sample)
+    swaps = swap is not None and swap >= SWAPS_BYTES_PER_S
+    if not swaps and (used is None or used < MEMORY_FULL_PERCENT):
+        return
+    tone, has, most = "bad" if swaps else "warn", formats.kib(guest.memory_kib), formats.kib(guest.max_memory_kib)
+    if guest.memory_kib < SQUEEZED * guest.max_memory_kib:
+        sign = f"It swaps {formats.size(swap)} a second." if swaps else f"It uses {formats.percent(used)} of that."
+        yield Trouble(
+            tone,
+            f"Its balloon is squeezed: it has {has} of {most}.",
+            f"{sign} Give it more, if its host has that: Tune… does it while it runs.",
+        )
+        return
     more = (
-        f"It has {formats.kib(guest.memory_kib)} of at most {formats.kib(guest.max_memory_kib)}: give it more."
+        f"It has {has} of at most {most}: give it more."
         if guest.max_memory_kib > guest.memory_kib
-        else f"It has {formats.kib(guest.memory_kib)}, which is all it may have: more needs a change of its definition."
+        else f"It has {has}, which is all it may have: more needs a change of its definition."
     )
-    swap = sample.get("swap")
-    if swap is not None and swap >= SWAPS_BYTES_PER_S:
-        yield Trouble("bad", f"It swaps {formats.size(swap)} a second: its memory is too small for what it does.", more)
-    elif sample["mem"] is not None and guest.memory_kib:
-        used = 100 * sample["mem"] / guest.memory_kib
-        if used >= MEMORY_FULL_PERCENT:
-            yield Trouble("warn", f"It uses {formats.percent(used)} of its memory.", f"Soon it will swap. {more}")
+    if swaps:
+        yield Trouble(tone, f"It swaps {formats.size(swap)} a second: its memory is too small for what it does.", more)
+    else:
+        yield Trouble(tone, f"It uses {formats.percent(used)} of its memory.", f"Soon it will swap. {more}")
 
 
-def _disks(guest: Domain, sample: GuestSample) -> Iterator[Trouble]:
-    limited = list(_limits_reached(guest, sample))
-    for limit in limited:
-        value = formats.size(round(limit.value)) if limit.is_bytes else f"{limit.value:g} requests"
-        headline = f"Its disks are held at the {limit.words}, {value} a second."
-        yield Trouble("warn", headline, "Whoever set that limit can raise it.")
+def _memory_used(guest: Domain, sample: GuestSample) -> float | None:
+    """Percent of what it has."""
+    return 100 * sample["mem"] / guest.memory_kib if sample["mem"] is not None and guest.memory_kib else None
+
+
+def _held(guest: Domain, sample: GuestSample) -> Iterator[Trouble]:
+    for limit in limits_reached(guest, sample):
+        yield Trouble("warn", f"{limit.words}.", "Whoever set that limit can raise it.")
+
+
+def _slow_disks(sample: GuestSample) -> Iterator[Trouble]:
     latency, requests = sample.get("lat"), sample.get("ops")
-    if not limited and latency is not None and latency >= SLOW_DISK_MS and (requests or 0) >= FEW_REQUESTS_PER_S:
+    if latency is not None and latency >= SLOW_DISK_MS and (requests or 0) >= FEW_REQUESTS_PER_S:
         yield Trouble(
             "warn",
             f"A request to its disks takes {latency:.0f} ms.",
             f"There are {requests:.0f} a second. Look at the storage of its pool, and what else uses it.",
         )
-
-
-def _limits_reached(guest: Domain, sample: GuestSample) -> Iterator[Throttle]:
-    """Judged by all of its disks together: with one limited disk among several that is a guess, so only those with one
-    disk are judged."""
-    if len([disk for disk in guest.disks if disk["device"] == "disk"]) != 1:
-        return
-    read, written, requests = sample["rd"], sample["wr"], sample.get("ops")
-    for limit in throttles(guest.xml):
-        part: float | None
-        if limit.is_bytes:
-            part = read if "reads" in limit.words else written if "writes" in limit.words else _sum(read, written)
-        else:
-            part = None if "reads" in limit.words or "writes" in limit.words else requests
-        if part is not None and part >= AT_LIMIT * limit.value:
-            yield limit
-
-
-def _sum(one: int | None, other: int | None) -> int | None:
-    return None if one is None and other is None else (one or 0) + (other or 0)
 
 
 def _network(sample: GuestSample) -> Iterator[Trouble]:

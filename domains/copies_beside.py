@@ -1,0 +1,62 @@
+"""What else is copied on a guest's host now: work that other guests, and images, make for its disks and network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from django.db.models import Exists, OuterRef, Q
+
+from domains.models import Domain
+from vmdash.jobs.models import Job
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AnonymousUser
+
+    from vmdash.access.models import User
+
+_MOVE = "domain.migrate"
+_SNAPSHOT = ("snapshot", "snapshots")
+_VOLUME = ("copy of a volume", "copies of volumes")
+COPIES = {
+    _MOVE: ("move", "moves"),
+    "domain.clone": ("clone", "clones"),
+    "snapshot.create": _SNAPSHOT,
+    "snapshot.revert": _SNAPSHOT,
+    "snapshot.delete": _SNAPSHOT,
+    "snapshot.merge": _SNAPSHOT,
+    "image.copy": ("copy of an image", "copies of images"),
+    "image.verify": ("check of an image", "checks of images"),
+    "volume.clone": _VOLUME,
+    "volume.convert": _VOLUME,
+    "volume.upload": ("upload", "uploads"),
+    "volume.wipe": ("wipe of a volume", "wipes of volumes"),
+}
+"""Kinds of jobs that read or write much, and how one and several are called."""
+NAMED = 3
+"""So many are named in the sentence."""
+
+
+def copies_beside(user: User | AnonymousUser, guest: Domain) -> str:
+    """In a sentence, how many of each kind, and the labels of those that `user` may see; empty when there are none. Of
+    moves also those that come. One query. Needs `guest.host`."""
+    here = Q(host_name=guest.host.name) | Q(kind=_MOVE, parameters__target=guest.host_id)
+    found = list(
+        Job.objects.filter(here, state=Job.State.RUNNING, kind__in=COPIES)
+        .exclude(target_kind="domain", target_id=str(guest.pk))
+        .annotate(is_seen=Exists(Job.objects.visible_to(user).filter(pk=OuterRef("pk"))))
+        .order_by("started_at")
+        .values_list("kind", "label", "is_seen")
+    )
+    if not found:
+        return ""
+    counts = Counter(COPIES[kind] for kind, _, _ in found)
+    parts = [f"{count} {several if count > 1 else one}" for (one, several), count in counts.items()]
+    seen = [label for _, label, is_seen in found if is_seen][:NAMED]
+    named = f" ({'; '.join(seen)})" if seen else ""
+    return f"What may cause this: {_listed(parts)} at work on {guest.host.name} now{named}."
+
+
+def _listed(parts: list[str]) -> str:
+    """ "a, b and c" """
+    return " and ".join((", ".join(parts[:-1]), parts[-1])) if len(parts) > 1 else parts[0]
