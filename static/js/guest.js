@@ -12,6 +12,7 @@ const refresh = refresher([
   "on-its-way",
   "troubles",
   "facts",
+  "cpu",
   "disks",
   "hardware",
   "xml",
@@ -19,8 +20,8 @@ const refresh = refresher([
   "moves",
   "snapshots",
 ]);
-const TROUBLES_MS = 30_000; // what slows a guest, beside steal: swap, disks, its host
-const refreshTroubles = refresher(["troubles"]);
+const FIGURES_MS = 30_000;
+const refreshFigures = refresher(["troubles", "cpu"]); // what slows it, who takes its time, where it would lose less
 const dialog = document.getElementById("confirm");
 const field = document.getElementById("confirm-text");
 const yes = document.getElementById("confirm-yes");
@@ -87,17 +88,18 @@ live.on("guest", ({ row }) => {
   refresh();
 });
 let last = null; // tick
-let troublesAt = null; // of the tick that they were told with
+let figuresAt = null; // of the tick that they were read with; 0: its next one is the first since it was off
 live.on("tick", (tick) => {
-  const { guests } = tick;
+  const sample = tick.guests[head().uuid];
   last = tick;
   if ("stale" in head()) refresh();
-  troublesAt ??= tick.at;
-  if (tick.at - troublesAt >= TROUBLES_MS && !document.hidden) {
-    troublesAt = tick.at;
-    refreshTroubles();
+  if (!sample) figuresAt = 0;
+  figuresAt ??= tick.at;
+  if (sample && tick.at - figuresAt >= FIGURES_MS && !document.hidden) {
+    figuresAt = tick.at;
+    refreshFigures();
   }
-  const steal = guests[head().uuid]?.steal ?? 0;
+  const steal = sample?.steal ?? 0;
   const told = Number(document.getElementById("troubles").dataset.steal);
   if (steal >= MUCH_STEAL === told >= MUCH_STEAL && Math.abs(steal - told) < MUCH_STEAL) return;
   document.getElementById("troubles").dataset.steal = steal;
