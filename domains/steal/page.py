@@ -79,11 +79,14 @@ def cpu_part(guest: Domain, user: User, tick: Tick | None) -> CpuPart:
 
 
 def _hosts(guest: Domain, user: User) -> list[Host]:
-    """Its own, even if this person may not see it, and those they see that have its hypervisor and architecture."""
+    """Its own, even if this person may not see it, and those they see that have its hypervisor and architecture. A
+    machine that is in the list twice is no other place."""
     here = guest.host
     alike = Q(enabled=True, driver=here.driver)
     if here.arch:
         alike &= Q(arch__in=("", here.arch))
+    if here.host_uuid:
+        alike &= ~Q(host_uuid=here.host_uuid)
     others = Host.objects.visible_to(user).filter(alike).exclude(pk=here.pk)
     return [here, *others.only("name", "enabled", "maintenance", "state", "cpus")]
 

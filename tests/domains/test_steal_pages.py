@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -196,6 +197,17 @@ def test_a_host_that_runs_other_guests_is_no_place_for_it(
     record(hour, an_hour(calm, cpus_busy=0.0), an_hour(alike, cpus_busy=2.0))
     found = rows(page(operator_client, guest, "cpu"))
     assert [row.split()[0] for row in found] == [f"full-{kind}", f"alike-{kind}"]
+
+
+def test_its_own_machine_by_another_name_is_no_other_place(operator_client: Client, empty_history: str) -> None:
+    machine = uuid4()
+    HostFactory.create(name="same-again", cpus=2, host_uuid=machine)
+    HostFactory.create(name="not-known-which", cpus=2)
+    HostFactory.create(name="other", cpus=2, host_uuid=uuid4())
+    guest, hour = losing(HostFactory.create(name="same", cpus=2, host_uuid=machine))
+    record(hour)
+    found = rows(page(operator_client, guest, "cpu"))
+    assert [row.split()[0] for row in found] == ["same", "not-known-which", "other"]
 
 
 def test_a_host_with_too_little_memory_is_no_better_place(operator_client: Client, empty_history: str) -> None:
