@@ -41,6 +41,10 @@ for key in ENCRYPTION_KEYS:
 _WS, _HTTP = {"ws", "wss"}, {"http", "https"}
 
 
+def _is_http(url: SplitResult) -> bool:
+    return bool(url.scheme in _HTTP and url.hostname)
+
+
 def _is_redis(url: SplitResult) -> bool:
     return bool(url.hostname if url.scheme in {"redis", "rediss"} else url.scheme == "unix" and url.path)
 
@@ -78,10 +82,10 @@ REDIS_URL = (
     env.url("REDIS_URL", "redis://:PASSWORD@HOST:6379/0", _is_redis)
     or f"redis://:{quote(REDIS_PASSWORD, safe='')}@127.0.0.1:{REDIS_PORT}/0"
 )
-TSDB_URL = (
-    env.url("VMDASH_TSDB_URL", "http://HOST:8428", lambda url: url.scheme in _HTTP and url.hostname)
-    or f"http://127.0.0.1:{TSDB_PORT}"
-)
+TSDB_URL = env.url("VMDASH_TSDB_URL", "http://HOST:8428", _is_http) or f"http://127.0.0.1:{TSDB_PORT}"
+"""Where the history is read from."""
+TSDB_WRITE_URL = env.url("VMDASH_TSDB_WRITE_URL", "http://HOST:8429", _is_http) or TSDB_URL
+"""Where it is written to: the store itself, or what stands before it and takes what VictoriaMetrics would."""
 EMBEDDED_REDIS = not env.text("REDIS_URL", "")
 EMBEDDED_TSDB = not env.text("VMDASH_TSDB_URL", "")
 """Embedded: `manage.py run` starts and stops a private process for it."""
@@ -173,7 +177,7 @@ SENDS_MAIL = bool(EMAIL_URL)
 globals().update(environ.Env.email_url_config(EMAIL_URL or "dummymail://"))
 EMAIL_TIMEOUT = 20
 DEFAULT_FROM_EMAIL = env.text("VMDASH_EMAIL_FROM", "vmdash@localhost")
-PUBLIC_URL = env.url("VMDASH_PUBLIC_URL", "https://NAME", lambda url: url.scheme in _HTTP and url.hostname).rstrip("/")
+PUBLIC_URL = env.url("VMDASH_PUBLIC_URL", "https://NAME", _is_http).rstrip("/")
 """Where people reach the pages; for links in mail."""
 
 # --- snapshots --------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ class VmAlert(Server):
 def store(settings: Settings) -> Iterator[str]:
     """A history store that knows nothing of other tests' guests."""
     server = VictoriaMetrics(free_port())
-    settings.TSDB_URL = server.url
+    settings.TSDB_URL = settings.TSDB_WRITE_URL = server.url
     yield server.url
     server.stop()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import string
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,13 @@ def test_the_password_of_redis_is_in_a_file_that_only_its_owner_reads(settings: 
     assert f'requirepass "{settings.REDIS_PASSWORD}"\n' in file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert settings.REDIS_PASSWORD not in "".join(program.command for program in programs.programs())
+
+
+def test_alerts_read_the_history_and_write_what_they_find_where_the_collector_does(settings: Settings) -> None:
+    settings.TSDB_URL, settings.TSDB_WRITE_URL = "http://store:8428", "http://vmagent:8429"
+    words = string.Template(programs.commands()["alerts"]).safe_substitute(programs.environment()).split()
+    assert {'-datasource.url="http://store:8428"', '-remoteRead.url="http://store:8428"'} <= {*words}
+    assert '-remoteWrite.url="http://vmagent:8429"' in words
 
 
 def test_a_password_of_any_characters_opens_redis(settings: Settings, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ def start(directory: Path, *command: str, **variables: str) -> subprocess.Comple
         ("REDIS_URL", "foo", "redis://"),
         ("REDIS_URL", "redis://host:port/0", "redis://"),
         ("VMDASH_TSDB_URL", "localhost:80", "http://HOST"),
+        ("VMDASH_TSDB_WRITE_URL", "vmagent:8429", "http://HOST"),
         ("VMDASH_CONSOLE_URL", "https://name/console", "wss://NAME"),
         ("VMDASH_ENCRYPTION_KEYS", "abc", "base64"),
         ("VMDASH_EMAIL_URL", "mail.example.org", "smtp+tls://USER"),
@@ -84,6 +85,17 @@ def test_the_mail_server_is_taken_from_its_address(tmp_path: Path) -> None:
     told = start(tmp_path, "-c", show, VMDASH_EMAIL_URL="smtp+tls://ada:s%40crt@mail.example.org:587").stdout.split()
     assert told == ["True", "mail.example.org", "587", "ada", "s@crt", "True"]
     assert start(tmp_path, "-c", "import vmdash.settings as s; print(s.SENDS_MAIL)").stdout.strip() == "False"
+
+
+def test_history_is_written_where_it_is_read_unless_another_place_is_named(tmp_path: Path) -> None:
+    def told(**variables: str) -> list[str]:
+        show = "import vmdash.settings as s; print(s.TSDB_URL, s.TSDB_WRITE_URL)"
+        return start(tmp_path, "-c", show, **variables).stdout.split()
+
+    assert told() == ["http://127.0.0.1:8490"] * 2
+    store, relay = "http://store:8428", "http://vmagent:8429"
+    assert told(VMDASH_TSDB_URL=store) == [store, store]
+    assert told(VMDASH_TSDB_URL=store, VMDASH_TSDB_WRITE_URL=relay) == [store, relay]
 
 
 def test_a_misspelt_name_stops_every_process(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def store(settings: Settings) -> Iterator[FickleStore]:
     server = FickleStore()
-    settings.TSDB_URL = server.url
+    settings.TSDB_URL = settings.TSDB_WRITE_URL = server.url
     yield server
     server.stop()
 
@@ -184,7 +184,7 @@ async def test_what_the_store_refuses_for_good_does_not_hold_up_the_rest(
 
 async def test_a_real_store_that_is_killed_and_comes_back_lacks_nothing(settings: Settings, tmp_path: Path) -> None:
     server = VictoriaMetrics(free_port())
-    settings.TSDB_URL = server.url
+    settings.TSDB_URL = settings.TSDB_WRITE_URL = server.url
     writer = HistoryWriter(spool=Spool(tmp_path, MUCH))
     begin_ms = int(time.time() * 1000) - 600_000
     sent = 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import httpx
@@ -19,6 +19,7 @@ from vmdash.jobs.models import Job
 from vmdash.jobs.registry import Queue
 from vmdash.live import cache
 from vmdash.live.redis import client
+from vmdash.metrics.lines import WRITE_PATH
 from vmdash.metrics.query import labels
 from vmdash.metrics.trouble import history_trouble
 
@@ -44,7 +45,10 @@ def health() -> str:
     """What of vmdash works, how much there is of everything, and what waits. Answers whatever is away."""
     up = Metric("vmdash_up", "Whether this part of vmdash answers.")
     metrics = [up]
-    for part, look in (("database", _database), ("redis", _redis), ("history", _history)):
+    parts: dict[str, Callable[[], Iterator[Metric]]] = {"database": _database, "redis": _redis, "history": _history}
+    if settings.TSDB_WRITE_URL != settings.TSDB_URL:
+        parts["history_writes"] = _history_writes
+    for part, look in parts.items():
         try:
             metrics += list(look())
             works = True
@@ -88,6 +92,13 @@ def _history() -> Iterator[Metric]:
     """Nothing but whether the store answers. Raises HTTPError."""
     asked = {"query": "vector(1)"}
     httpx.post(f"{settings.TSDB_URL}/api/v1/query", data=asked, timeout=STORE_TIMEOUT_S).raise_for_status()
+    yield from ()
+
+
+def _history_writes() -> Iterator[Metric]:
+    """Nothing but whether what is measured is taken: it is sent nothing. Raises HTTPError."""
+    url = f"{settings.TSDB_WRITE_URL}{WRITE_PATH}"
+    httpx.post(url, content=b"", timeout=STORE_TIMEOUT_S).raise_for_status()
     yield from ()
 
 

@@ -60,6 +60,7 @@ def environment(*, as_root: bool = False) -> dict[str, str]:
         "DATA_DIR": str(settings.DATA_DIR),
         "TSDB_PORT": str(settings.TSDB_PORT),
         "TSDB_URL": settings.TSDB_URL,
+        "TSDB_WRITE_URL": settings.TSDB_WRITE_URL,
         "ALERTS_URL": f"http://{_reachable(address)}:{port}/alerts/receive",
         "ALERT_RULES": str(settings.BASE_DIR / "vmdash/alerts/rules/*.yml"),
         "OWN_ALERT_RULES": settings.ALERT_RULES,

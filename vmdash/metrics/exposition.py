@@ -24,7 +24,7 @@ def _escape(value: str) -> str:
 
 def store(lines: Iterable[str], *, timeout_s: float = TIMEOUT_S) -> None:
     """Raises Unavailable: the store does not take them."""
-    url = f"{settings.TSDB_URL}/api/v1/import/prometheus"
+    url = f"{settings.TSDB_WRITE_URL}/api/v1/import/prometheus"
     try:
         httpx.post(url, content="\n".join((*lines, "")), timeout=timeout_s).raise_for_status()
     except httpx.HTTPError as error:

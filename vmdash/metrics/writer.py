@@ -157,7 +157,7 @@ class HistoryWriter:
             log.info("%s of history wait on disk from before.", _words(self._spool.size))
         try:
             async with (
-                httpx.AsyncClient(base_url=settings.TSDB_URL, timeout=TIMEOUT_S) as store,
+                httpx.AsyncClient(base_url=settings.TSDB_WRITE_URL, timeout=TIMEOUT_S) as store,
                 asyncio.TaskGroup() as tasks,
             ):
                 tasks.create_task(self._keep_sending(store))
