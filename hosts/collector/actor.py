@@ -18,7 +18,11 @@ log = logging.getLogger(__name__)
 
 
 class Actor:
-    """Opens at most once; where that is refused, the host is only read from then on."""
+    """Opens at most once; where that is refused, the host is only read from then on.
+
+    It asks a silent host as soon as the read-only connection does: a call that hangs here holds up the lane of both,
+    and nothing but the keepalive of this connection ends it.
+    """
 
     def __init__(self, host: Host, lane: Lane) -> None:
         self._host = host
