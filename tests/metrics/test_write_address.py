@@ -60,6 +60,7 @@ async def test_what_collectors_measure_goes_through_the_relay_and_is_read_from_t
         found = await poll_async(lambda: asyncio.to_thread(came, 'libvirt_up{host="relayed1"}'), 20, "it to arrive")
     finally:
         task.cancel()
+        await asyncio.wait([task])
     assert found == ["through-vmagent"]
 
 
