@@ -136,7 +136,7 @@ LEASE_S = env.integer("VMDASH_LEASE_S", 8, least=3, most=600)
 MAX_STUCK_THREADS = env.integer("VMDASH_MAX_STUCK_THREADS", 64, least=1, most=10_000)
 """A collector with more threads that hang in libvirt than this hands its hosts over and ends, to be started anew."""
 
-HISTORY_SPOOL_MIB = env.integer("VMDASH_HISTORY_SPOOL_MIB", 4096, least=1, most=10_000_000)
+HISTORY_SPOOL_MIB = env.integer("VMDASH_HISTORY_SPOOL_MIB", 8192, least=1, most=10_000_000)
 """So much of the history may wait on disk, compressed, while its store is away."""
 
 METRICS_TOKEN = env.text("VMDASH_METRICS_TOKEN", "")
