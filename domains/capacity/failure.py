@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from domains.capacity.needs import OWN, UNKNOWN, Machine, Need, Park, why_not
 from domains.capacity.placing import pack
+from domains.capacity.takers import CPU_RATIO, Taker, by_name, takers_of
+from domains.capacity.words import cpus
 from vmdash import formats
 
 
@@ -28,6 +30,10 @@ class Failure:
     stranded: list[Stranded] = field(default_factory=list)
     uncertain: int = 0
     """Guests with a place in memory, of whose disks nobody knows whether another host reaches them."""
+    takers: list[Taker] = field(default_factory=list)
+    """The hosts that guests go to."""
+    tight: list[Taker] = field(default_factory=list)
+    """Those that would have too little CPU, by measured use, or by vCPUs where that is not known; by name."""
 
     @property
     def guests(self) -> int:
@@ -39,10 +45,44 @@ class Failure:
 
     @property
     def look(self) -> str:
-        return "bad" if self.stranded else "warn" if self.uncertain else "ok"
+        return "bad" if self.stranded else "warn" if self.uncertain or self.tight else "ok"
+
+    @property
+    def crowded(self) -> list[Taker]:
+        """Hosts that would have more vCPUs per CPU than is good, whatever guests use."""
+        return [taker for taker in self.takers if taker.is_crowded]
+
+    @property
+    def takers_by_name(self) -> list[Taker]:
+        return by_name(self.takers)
+
+    @property
+    def cpu_fits(self) -> bool | None:
+        """Whether the CPU that guests used is there wherever they go; None where they go nowhere, or too little was
+        measured to tell."""
+        found = {taker.fits for taker in self.takers}
+        return False if False in found else None if None in found or not found else True
+
+    @property
+    def cpu_words(self) -> str:
+        """What is the matter with CPU on the hosts that take over, empty when nothing is."""
+        tight = self.tight
+        if len(tight) == 1:
+            return f"{tight[0].machine.name} {tight[0].words}"
+        short = sum(taker.fits is False for taker in tight)
+        crowded = [taker.after or 0.0 for taker in tight if taker.fits is None]
+        found = [f"{_hosts(short)} short of CPU"] if short else []
+        if crowded:
+            found.append(f"{_hosts(len(crowded))} crowded: up to {cpus(max(crowded))} vCPUs per CPU")
+        return ", ".join(found)
 
     @property
     def verdict(self) -> str:
+        cpu = f"; {self.cpu_words}" if self.tight else ""
+        return f"{self._places}{cpu}"
+
+    @property
+    def _places(self) -> str:
         if not self.guests:
             return "Nothing runs there"
         if self.stranded:
@@ -58,6 +98,8 @@ class Failure:
             return "empty"
         if self.stranded:
             return f"{len(self.stranded)} of {self.guests} lost"
+        if self.tight:
+            return "short of CPU" if any(taker.fits is False for taker in self.tight) else "crowded"
         return "storage not known" if self.uncertain else "all placed"
 
     @property
@@ -65,45 +107,51 @@ class Failure:
         """Why guests are left, the most frequent reason first."""
         return Counter(one.why for one in self.stranded).most_common()
 
-    @property
-    def targets(self) -> list[tuple[Machine, int, int]]:
-        """Where guests go: the host, how many, and their memory."""
-        found: dict[int, list[Need]] = {}
-        machines = {machine.pk: machine for _, machine in self.placed}
-        for need, machine in self.placed:
-            found.setdefault(machine.pk, []).append(need)
-        rows = [(machines[pk], len(needs), sum(need.memory_kib for need in needs)) for pk, needs in found.items()]
-        return sorted(rows, key=lambda row: formats.natural(row[0].name))
-
 
 def _guests(number: int) -> str:
     return f"{number} guest" if number == 1 else f"{number} guests"
 
 
-def fail(park: Park, pk: int, *, ratio: float = 1.0, free: Mapping[int, int] | None = None) -> Failure:
-    """Take one host away. `ratio` is how far memory may be given beyond what there is."""
-    if free is None:
-        free = free_memory(park, ratio)
-    needs = park.needs.get(pk, [])
-    packing = pack(needs, {host: room for host, room in free.items() if host != pk}, park.possible)
+def _hosts(number: int) -> str:
+    return f"{number} host" if number == 1 else f"{number} hosts"
+
+
+def fail(park: Park, pk: int, *, ratio: float = 1.0, cpu_ratio: float = CPU_RATIO) -> Failure:
+    """Take one host away. `ratio` is how far memory may be given beyond what there is; with more than `cpu_ratio` vCPUs
+    per CPU a host is crowded."""
+    return _fail(park, pk, free_memory(park, ratio), free_vcpus(park, cpu_ratio), cpu_ratio)
+
+
+def fail_each(park: Park, *, ratio: float = 1.0, cpu_ratio: float = CPU_RATIO) -> list[Failure]:
+    """In the order of the hosts' names."""
+    free, vcpus = free_memory(park, ratio), free_vcpus(park, cpu_ratio)
+    found = [_fail(park, pk, free, vcpus, cpu_ratio) for pk in park.machines]
+    return sorted(found, key=lambda failure: formats.natural(failure.machine.name))
+
+
+def _fail(park: Park, pk: int, free: Mapping[int, int], vcpus: Mapping[int, float], cpu_ratio: float) -> Failure:
+    others = {host: room for host, room in free.items() if host != pk}
+    packing = pack(park.needs.get(pk, []), others, park.possible, vcpus)
+    placed = [(need, park.machines[host]) for need, host in packing.placed]
+    takers = takers_of(placed, park.used, cpu_ratio)
     return Failure(
         park.machines[pk],
-        [(need, park.machines[host]) for need, host in packing.placed],
+        placed,
         [Stranded(need, why_stranded(park, need)) for need in packing.unplaced],
-        sum(UNKNOWN in need.demand[4] for need, _ in packing.placed),
+        sum(UNKNOWN in need.demand[4] for need, _ in placed),
+        takers,
+        by_name(taker for taker in takers if taker.is_tight),
     )
-
-
-def fail_each(park: Park, *, ratio: float = 1.0) -> list[Failure]:
-    """In the order of the hosts' names."""
-    free = free_memory(park, ratio)
-    found = [fail(park, pk, ratio=ratio, free=free) for pk in park.machines]
-    return sorted(found, key=lambda failure: formats.natural(failure.machine.name))
 
 
 def free_memory(park: Park, ratio: float = 1.0) -> dict[int, int]:
     """Of the hosts on which guests can start."""
     return {pk: machine.free_kib(ratio) for pk, machine in park.machines.items() if not machine.obstacle}
+
+
+def free_vcpus(park: Park, cpu_ratio: float) -> dict[int, float]:
+    """How many vCPUs each host may get until it is crowded; without those whose CPUs are not known."""
+    return {pk: machine.cpus * cpu_ratio - machine.vcpus for pk, machine in park.machines.items() if machine.cpus}
 
 
 def why_stranded(park: Park, need: Need) -> str:

@@ -9,6 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from domains.capacity.sheet import KINDS, SORT_CHOICES
+from domains.capacity.takers import CPU_RATIO
 from domains.capacity.what_if import Wish
 from domains.models import Domain
 from hosts.models import Host
@@ -48,6 +49,14 @@ class WhatIfForm(forms.Form):
         initial=1,
         help_text="Times what hosts have, less 5 % for themselves. 1 gives away no more than there is.",
     )
+    cpu_ratio = forms.FloatField(
+        label="vCPUs per CPU at most",
+        min_value=0.1,
+        max_value=64,
+        required=False,
+        initial=CPU_RATIO,
+        help_text="With more a host counts as crowded. It takes guests all the same, when others have no room.",
+    )
 
     def __init__(self, data: Any = None, *, user: User) -> None:
         super().__init__(data, auto_id="what-if-%s")
@@ -77,8 +86,9 @@ class WhatIfForm(forms.Form):
     def wish(self) -> Wish:
         data = self.cleaned_data
         return Wish(
-            data["hosts"] or 0, data["like_host"], data["guests"] or 0, data["like_guest"], data["ratio"] or 1.0
-        )
+            data["hosts"] or 0, data["like_host"], data["guests"] or 0, data["like_guest"], data["ratio"] or 1.0,
+            data["cpu_ratio"] or CPU_RATIO,
+        )  # fmt: skip
 
 
 def _by_uuid(guests: Any, text: str) -> list[Domain]:

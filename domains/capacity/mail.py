@@ -109,6 +109,8 @@ def summary(found: Sheet, user: User, now: datetime) -> dict[str, object]:
         "day": timezone.localtime(now).date(),
         "sinking": found.sinking[:MOST_LISTED],
         "more_sinking": max(0, len(found.sinking) - MOST_LISTED),
+        "tight": found.tight[:MOST_LISTED],
+        "more_tight": max(0, len(found.tight) - MOST_LISTED),
         "url": f"{settings.PUBLIC_URL}{reverse('capacity')}" if settings.PUBLIC_URL else "",
         "user": user,
     }

@@ -29,8 +29,8 @@ OWN = -1
 UNKNOWN = 0
 """Instead of a storage: no pool covers it, so nobody knows who reaches it."""
 
-Demand = tuple[str, str, str, frozenset[str], frozenset[int]]
-"""Driver, architecture, domain type, networks, storages."""
+Demand = tuple[str, str, str, frozenset[str], frozenset[int], int]
+"""Driver, architecture, domain type, networks, storages, and the CPUs that a host must have (0: any will do)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,8 @@ class Machine:
     given_kib: int = 0
     vcpus: int = 0
     guests: int = 0
+    cpu_busy: float | None = None
+    """CPUs in use, by all of the host: 95 % of the hours of two weeks needed no more; None where it is not known."""
 
     def free_kib(self, ratio: float = 1.0) -> int:
         """What guests may still be given, when they may be given `ratio` times the memory; 5 % stay for the host."""
@@ -87,12 +89,15 @@ class Park:
     folders: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     names: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     """What pools of each host, by path and by name, are: a storage, OWN or UNKNOWN."""
+    used: dict[str, float] = field(default_factory=dict)
+    """CPUs that guests needed in 95 % of their hours, by their key; without those that were not measured enough."""
     _possible: dict[tuple[Demand, int], list[int]] = field(default_factory=dict)
 
     def demand_of(self, guest: Domain) -> Demand:
         """Of a guest that may be off."""
         storages = _storages(guest.disks, self.folders.get(guest.host_id, {}), self.names.get(guest.host_id, {}))
-        return guest.host.driver, guest.arch, guest.domain_type, _networks(guest.interfaces), storages
+        width = _width(guest.vcpus, guest.host.cpus, _fewest(self.machines))
+        return guest.host.driver, guest.arch, guest.domain_type, _networks(guest.interfaces), storages, width
 
     def possible(self, need: Need) -> list[int]:
         """The hosts that could take a guest, without its own; the same list for the same demands."""
@@ -112,7 +117,7 @@ class Park:
 
 def why_not(demand: Demand, machine: Machine) -> str:
     """What a host lacks for guests of this demand, as the rest of "No host …"; empty when nothing."""
-    driver, arch, kind, networks, storages = demand
+    driver, arch, kind, networks, storages, width = demand
     if machine.obstacle:
         return "is ready for guests"
     if driver != machine.driver or (arch and machine.arch and arch != machine.arch):
@@ -125,6 +130,8 @@ def why_not(demand: Demand, machine: Machine) -> str:
         return "reaches its shared storage"
     if machine.networks is not None and not networks <= machine.networks:
         return "has its networks"
+    if machine.cpus and width > machine.cpus:
+        return "has enough CPUs for it"
     return ""
 
 
@@ -178,6 +185,7 @@ def _needs(
 ) -> dict[int, list[Need]]:
     found: dict[int, list[Need]] = defaultdict(list)
     demands: dict[Demand, Demand] = {}
+    fewest = _fewest(machines)
     rows = guests.filter(state__in=ACTIVE_STATES, host__in=machines).order_by()
     columns = (
         Cast("uuid", CharField()), "name", "host_id", "vcpus", "max_memory_kib", "arch", "domain_type",
@@ -186,13 +194,25 @@ def _needs(
     for key, name, host_id, vcpus, memory, arch, kind, disks, cards in rows.values_list(*columns):
         machine = machines[host_id]
         storages = _storages(orjson.loads(disks), folders.get(host_id, {}), names.get(host_id, {}))
-        demand: Demand = (machine.driver, arch, kind, _networks(orjson.loads(cards)), storages)
+        width = _width(vcpus, machine.cpus, fewest)
+        demand: Demand = (machine.driver, arch, kind, _networks(orjson.loads(cards)), storages, width)
         demand = demands.setdefault(demand, demand)
         found[host_id].append(Need(key, name, host_id, vcpus, memory, demand))
         machine.given_kib += memory
         machine.vcpus += vcpus
         machine.guests += 1
     return found
+
+
+def _fewest(machines: Mapping[int, Machine]) -> int:
+    """The CPUs of the smallest host."""
+    return min((machine.cpus for machine in machines.values() if machine.cpus), default=0)
+
+
+def _width(vcpus: int, home_cpus: int, fewest: int) -> int:
+    """How many CPUs a host must have. None in particular (0) where every host has as many, so that guests of different
+    sizes share a demand; nor for guests that are wider than their own host: elsewhere it would be no worse."""
+    return vcpus if vcpus > fewest and not 0 < home_cpus < vcpus else 0
 
 
 def _networks(cards: Sequence[Mapping[str, Any]]) -> frozenset[str]:

@@ -1,8 +1,9 @@
-"""Guests onto hosts, on paper: who has room, by memory alone, among the hosts that could take a guest at all.
+"""Guests onto hosts, on paper: who has room in memory, among the hosts that could take a guest at all.
 
-Largest first, each to the host with most memory left, as a drain does it. Where that leaves guests over although there
-would be memory enough in all, it is tried once more with each guest going where it fits most tightly, and the better of
-the two counts. That is no proof: a cleverer arrangement may exist.
+Largest first, each to the host with most memory left, as a drain does it; hosts that are crowded come after all others,
+but are not left out. Where that leaves guests over although there would be memory enough in all, it is tried again
+without regard to who is crowded, and with each guest going where it fits most tightly, and the best counts. That is no
+proof: a cleverer arrangement may exist.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from domains.capacity.needs import Need
 
 Free = dict[int, int]
 """KiB that guests may still be given, by host."""
+Heap = list[tuple[int, int]]
+"""Hosts with what they have free, negative: most room first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,34 +28,50 @@ class Packing:
     unplaced: list[Need] = field(default_factory=list)
 
 
-def pack(needs: Iterable[Need], free: Mapping[int, int], possible: Callable[[Need], Sequence[int]]) -> Packing:
-    """`possible` gives the hosts that could take a guest, the same list object for guests of the same demands."""
+def pack(
+    needs: Iterable[Need],
+    free: Mapping[int, int],
+    possible: Callable[[Need], Sequence[int]],
+    vcpus: Mapping[int, float] | None = None,
+) -> Packing:
+    """`possible` gives the hosts that could take a guest, the same list object for guests of the same demands. `vcpus`
+    is how many each host may get until it is crowded; one that is not in it never is."""
     largest_first = sorted(needs, key=lambda need: (-need.memory_kib, need.name))
-    first = _most_room(largest_first, dict(free), possible)
+    first = _most_room(largest_first, dict(free), possible, dict(vcpus or {}))
     if not first.unplaced or not _could_fit(largest_first, free, possible):
         return first
-    second = _tightest(largest_first, dict(free), possible)
-    return second if len(second.unplaced) < len(first.unplaced) else first
+    others = [_most_room(largest_first, dict(free), possible, {}), _tightest(largest_first, dict(free), possible)]
+    return min(first, *others, key=lambda packing: len(packing.unplaced))
 
 
-def _most_room(needs: Sequence[Need], free: Free, possible: Callable[[Need], Sequence[int]]) -> Packing:
+def _most_room(
+    needs: Sequence[Need], free: Free, possible: Callable[[Need], Sequence[int]], vcpus: dict[int, float]
+) -> Packing:
     packing = Packing()
-    heaps: dict[int, list[tuple[int, int]]] = {}
+    heaps: dict[int, tuple[Heap, Heap]] = {}
     for need in needs:
         hosts = possible(need)
-        heap = heaps.get(id(hosts))
-        if heap is None:
-            heap = heaps[id(hosts)] = [(-free[host], host) for host in hosts if host in free]
-            heapq.heapify(heap)
+        both = heaps.get(id(hosts))
+        if both is None:
+            roomy = [(-free[host], host) for host in hosts if host in free]
+            heapq.heapify(roomy)
+            both = heaps[id(hosts)] = (roomy, [])
+        heap, crowded = both
         # Room only becomes less, so an entry that is too large is put right when it comes to the top.
-        while heap and -heap[0][0] != free[heap[0][1]]:
-            host = heap[0][1]
-            heapq.heapreplace(heap, (-free[host], host))
+        while heap and (-heap[0][0] != free[heap[0][1]] or vcpus.get(heap[0][1], 1) <= 0):
+            host = heapq.heappop(heap)[1]
+            heapq.heappush(heap if vcpus.get(host, 1) > 0 else crowded, (-free[host], host))
+        if not heap or -heap[0][0] < need.memory_kib:
+            heap = crowded
+            while heap and -heap[0][0] != free[heap[0][1]]:
+                heapq.heapreplace(heap, (-free[heap[0][1]], heap[0][1]))
         if not heap or -heap[0][0] < need.memory_kib:
             packing.unplaced.append(need)
             continue
         host = heap[0][1]
         free[host] -= need.memory_kib
+        if host in vcpus:
+            vcpus[host] -= need.vcpus
         heapq.heapreplace(heap, (-free[host], host))
         packing.placed.append((need, host))
     return packing
@@ -73,5 +92,6 @@ def _tightest(needs: Sequence[Need], free: Free, possible: Callable[[Need], Sequ
 
 def _could_fit(needs: Sequence[Need], free: Mapping[int, int], possible: Callable[[Need], Sequence[int]]) -> bool:
     """Whether there is memory enough for all in sum, which a second try may find a way to use."""
-    hosts = {host for need in needs for host in possible(need)}
+    lists = {id(some): some for need in needs if (some := possible(need))}
+    hosts = {host for some in lists.values() for host in some}
     return sum(need.memory_kib for need in needs) <= sum(max(0, free.get(host, 0)) for host in hosts)

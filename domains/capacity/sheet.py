@@ -208,6 +208,11 @@ class Sheet:
         return sorted((one for one in self.failures if one.stranded), key=lambda one: -len(one.stranded))
 
     @property
+    def tight(self) -> list[Failure]:
+        """Hosts whose failure leaves too little CPU to those that take over, most of them first."""
+        return sorted((one for one in self.failures if one.tight), key=lambda one: -len(one.tight))
+
+    @property
     def uncertain(self) -> int:
         return sum(one.uncertain for one in self.failures)
 
@@ -242,8 +247,10 @@ def sheet(user: User) -> Sheet:
     hosts = [host for host in everything if host.enabled]
     park = read_park(hosts, Domain.objects.visible_to(user))
     whole = sees_all(user)
-    failures = fail_each(park) if whole else []
+    uses = uses_of(user)
     outlooks = _outlooks(user) if whole else {}
+    _measure(park, outlooks, uses)
+    failures = fail_each(park) if whole else []
     rooms = _rooms(user, park) if whole else {}
     by_host = {failure.machine.pk: failure for failure in failures}
 
@@ -255,7 +262,6 @@ def sheet(user: User) -> Sheet:
 
     machines = list(park.machines.values())
     sites = sorted({machine.site for machine in machines if machine.site}, key=natural)
-    uses = uses_of(user)
     return Sheet(
         whole=whole,
         fleet=line(Scope.FLEET, "", "Fleet", machines),
@@ -269,6 +275,14 @@ def sheet(user: User) -> Sheet:
         park=park,
         off_hosts=len(everything) - len(hosts),
     )
+
+
+def _measure(park: Park, outlooks: Mapping[tuple[str, str], Mapping[str, Outlook]], uses: Iterable[Use]) -> None:
+    """Note in the park how much CPU hosts and guests really used."""
+    for machine in park.machines.values():
+        busy = outlooks.get((Scope.HOST, str(machine.pk)), {}).get(Resource.CPU)
+        machine.cpu_busy = busy.busy if busy else None
+    park.used.update((use.key, use.cpu_busy) for use in uses if use.hours >= LEAST_HOURS)
 
 
 def findings_of(uses: Iterable[Use]) -> dict[str, list[Finding]]:
@@ -333,7 +347,7 @@ SORTS: dict[str, Callable[[Line], Any]] = {
     "given": lambda line: _least(line.given_percent),
     "memory": lambda line: _least(line.memory_percent),
     "storage": lambda line: _least(line.storage.fill),
-    "fails": lambda line: len(line.failure.stranded) if line.failure else 0,
+    "fails": lambda line: (len(line.failure.stranded), len(line.failure.tight)) if line.failure else (0, 0),
     "full": lambda line: line.first_full.full_at if line.first_full else date.max,
 }
 """What hosts can be sorted by, by the name in the URL; with a minus the other way round."""

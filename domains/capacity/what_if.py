@@ -8,16 +8,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from domains.capacity.failure import Failure, fail_each, free_memory
+from domains.capacity.failure import Failure, fail_each, free_memory, free_vcpus
+from domains.capacity.findings import LEAST_HOURS
 from domains.capacity.models import Outlook, Resource, Scope
-from domains.capacity.needs import OWN, Machine, Need, Park, why_not
+from domains.capacity.needs import OWN, Need, Park, why_not
 from domains.capacity.outlooks import FULL, days_of, foreseen
 from domains.capacity.placing import pack
+from domains.capacity.takers import CPU_RATIO, Taker, by_name, takers_of
 from domains.capacity.words import foresight
 from domains.models import Domain, GuestUse
 from hosts.models import Host
 from storage.models import Pool, Volume
-from vmdash.formats import natural
 
 if TYPE_CHECKING:
     from vmdash.access.models import User
@@ -25,17 +26,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is added. `ratio` is how far memory may be given beyond what there is."""
+    """What is added. `ratio` is how far memory may be given beyond what there is; with more than `cpu_ratio` vCPUs per
+    CPU a host is crowded."""
 
     hosts: int = 0
     like_host: Host | None = None
     guests: int = 0
     like_guest: Domain | None = None
     ratio: float = 1.0
+    cpu_ratio: float = CPU_RATIO
 
     @property
     def is_empty(self) -> bool:
-        return not self.hosts and not self.guests and self.ratio == 1.0
+        return not self.hosts and not self.guests and self.ratio == 1.0 and self.cpu_ratio == CPU_RATIO
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,8 @@ class Answer:
     wish: Wish
     before: Park
     after: Park
-    placed: list[tuple[Machine, int]]
-    """The host and how many of the new guests it takes."""
+    placed: list[Taker]
+    """The hosts that take new guests, as they are before that."""
     unplaced: int
     why_unplaced: str
     failures_before: list[Failure]
@@ -68,7 +71,12 @@ class Answer:
 
     @property
     def fits(self) -> int:
-        return sum(number for _, number in self.placed)
+        return sum(taker.guests for taker in self.placed)
+
+    @property
+    def tight(self) -> list[Taker]:
+        """Hosts with too little CPU for the new guests."""
+        return [taker for taker in self.placed if taker.is_tight]
 
     @property
     def disks_fit(self) -> int | None:
@@ -84,6 +92,14 @@ class Answer:
     @property
     def sinking_after(self) -> list[Failure]:
         return [failure for failure in self.failures_after if failure.stranded]
+
+    @property
+    def tight_before(self) -> list[Failure]:
+        return [failure for failure in self.failures_before if failure.tight]
+
+    @property
+    def tight_after(self) -> list[Failure]:
+        return [failure for failure in self.failures_after if failure.tight]
 
     @property
     def totals(self) -> list[tuple[str, Totals]]:
@@ -125,23 +141,21 @@ def totals_of(park: Park, ratio: float) -> Totals:
 def answer(park: Park, wish: Wish, user: User) -> Answer:
     """For a person who sees all of the fleet."""
     after = _with_hosts(park, wish)
-    placed: Counter[int] = Counter()
+    placed: list[Taker] = []
     unplaced, why = 0, ""
-    if wish.guests and wish.like_guest:
-        placed, unplaced, why = _add_guests(after, wish, wish.like_guest)
-    size, free = _disks(wish.like_guest, user) if wish.like_guest else (None, 0)
     use = GuestUse.objects.visible_to(user).filter(domain=wish.like_guest).first() if wish.like_guest else None
+    if wish.guests and wish.like_guest:
+        placed, unplaced, why = _add_guests(after, wish, wish.like_guest, use)
+    size, free = _disks(wish.like_guest, user) if wish.like_guest else (None, 0)
     return Answer(
         wish=wish,
         before=park,
         after=after,
-        placed=sorted(
-            ((after.machines[pk], number) for pk, number in placed.items()), key=lambda pair: natural(pair[0].name)
-        ),
+        placed=placed,
         unplaced=unplaced,
         why_unplaced=why,
-        failures_before=fail_each(park, ratio=wish.ratio),
-        failures_after=fail_each(after, ratio=wish.ratio),
+        failures_before=fail_each(park, ratio=wish.ratio, cpu_ratio=wish.cpu_ratio),
+        failures_after=fail_each(after, ratio=wish.ratio, cpu_ratio=wish.cpu_ratio),
         forecasts=_forecasts(wish, use, size, user),
         disk_bytes=size,
         disk_free_bytes=free,
@@ -157,33 +171,41 @@ def _with_hosts(park: Park, wish: Wish) -> Park:
         for number in range(1, wish.hosts + 1):
             machines[-number] = replace(
                 pattern, pk=-number, name=f"{pattern.name}, new {number}", machine=None, obstacle="",
-                given_kib=0, vcpus=0, guests=0,
+                given_kib=0, vcpus=0, guests=0, cpu_busy=0.0,
             )  # fmt: skip
-    return Park(machines, {pk: list(needs) for pk, needs in park.needs.items()}, park.folders, park.names)
+    needs = {pk: list(needs) for pk, needs in park.needs.items()}
+    return Park(machines, needs, park.folders, park.names, dict(park.used))
 
 
-def _add_guests(park: Park, wish: Wish, guest: Domain) -> tuple[Counter[int], int, str]:
+def _add_guests(park: Park, wish: Wish, guest: Domain, use: GuestUse | None) -> tuple[list[Taker], int, str]:
     """Each becomes a guest of the host that it is placed on. Disks of its own are made anew there."""
     demand = park.demand_of(guest)
-    driver, arch, kind, networks, storages = demand
-    asked = (driver, arch, kind, networks, storages - {OWN})
+    driver, arch, kind, networks, storages, width = demand
+    asked = (driver, arch, kind, networks, storages - {OWN}, width)
     wanted = [
         Need(UUID(int=number).hex, f"{guest.name}, new {number}", 0, guest.vcpus, guest.max_memory_kib, asked)
         for number in range(1, wish.guests + 1)
     ]
-    packing = pack(wanted, free_memory(park, wish.ratio), park.possible)
+    if use and use.hours >= LEAST_HOURS:
+        park.used.update((need.key, use.cpu_busy) for need in wanted)
+    free, vcpus = free_memory(park, wish.ratio), free_vcpus(park, wish.cpu_ratio)
+    packing = pack(wanted, free, park.possible, vcpus)
+    before = {pk: replace(park.machines[pk]) for pk in {pk for _, pk in packing.placed}}
     for need, pk in packing.placed:
         machine = park.machines[pk]
         machine.given_kib += need.memory_kib
         machine.vcpus += need.vcpus
         machine.guests += 1
+        if machine.cpu_busy is not None:
+            machine.cpu_busy = machine.cpu_busy + park.used[need.key] if need.key in park.used else None
         park.needs.setdefault(pk, []).append(replace(need, host=pk, demand=demand))
     why = ""
     if packing.unplaced:
         able = park.possible(packing.unplaced[0])
         reasons = Counter(why_not(asked, machine) for machine in park.machines.values())
         why = "No host has enough memory left." if able else f"No host {reasons.most_common(1)[0][0]}."
-    return Counter(pk for _, pk in packing.placed), len(packing.unplaced), why
+    takers = takers_of([(need, before[pk]) for need, pk in packing.placed], park.used, wish.cpu_ratio)
+    return by_name(takers), len(packing.unplaced), why
 
 
 def _disks(guest: Domain, user: User) -> tuple[int | None, int]:

@@ -33,7 +33,17 @@ def cpus(value: float | None) -> str:
 @register.filter
 def sinking_of(line: Line, sheet: Sheet) -> list[Failure]:
     """The hosts of the fleet or of a site whose failure is not survived."""
+    return _inside(line, sheet.sinking)
+
+
+@register.filter
+def tight_of(line: Line, sheet: Sheet) -> list[Failure]:
+    """The hosts of the fleet or of a site whose failure leaves too little CPU."""
+    return _inside(line, sheet.tight)
+
+
+def _inside(line: Line, failures: list[Failure]) -> list[Failure]:
     if line.scope == Scope.FLEET:
-        return sheet.sinking
+        return failures
     inside = {machine.pk for machine in line.machines}
-    return [failure for failure in sheet.sinking if failure.machine.pk in inside]
+    return [failure for failure in failures if failure.machine.pk in inside]

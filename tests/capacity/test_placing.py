@@ -18,13 +18,14 @@ from tests.factories import DomainFactory, HostFactory, PoolFactory
 from tests.queries import queries_of
 
 GIB = 1024**2
-ANY = ("qemu", "", "", frozenset[str](), frozenset[int]())
+ANY = ("qemu", "", "", frozenset[str](), frozenset[int](), 0)
 
 
-def packed(sizes: Sequence[int], free: Mapping[int, int]) -> Packing:
+def packed(sizes: Sequence[int], free: Mapping[int, int], vcpus: Mapping[int, float] | None = None) -> Packing:
+    """Guests of one vCPU each."""
     everywhere = list(free)
     needs = [Need(f"{number:032x}", f"g{number}", 0, 1, size, ANY) for number, size in enumerate(sizes)]
-    return pack(needs, free, lambda need: everywhere)
+    return pack(needs, free, lambda need: everywhere, vcpus)
 
 
 def test_the_largest_goes_first_to_where_most_is_free() -> None:
@@ -43,10 +44,27 @@ def test_a_second_way_is_tried_where_the_first_leaves_guests_over() -> None:
     assert not found.unplaced
 
 
-@given(st.lists(st.integers(1, 64), max_size=40), st.lists(st.integers(-5, 200), max_size=8))
-def test_no_host_gets_more_than_it_has_and_no_guest_is_forgotten(sizes: list[int], room: list[int]) -> None:
+def test_a_crowded_host_comes_last_but_is_not_left_out() -> None:
+    found = packed([8, 4, 2, 2], {1: 20, 2: 9, 3: 5}, {1: 0, 2: 1, 3: 4})
+    assert [(need.memory_kib, host) for need, host in found.placed] == [(8, 2), (4, 3), (2, 1), (2, 1)]
+
+
+def test_who_is_crowded_costs_no_guest_its_place() -> None:
+    """Were 5 to go to the host that is not crowded, 3 would find no room; by memory alone all fit."""
+    found = packed([5, 4, 4, 3], {1: 9, 2: 7}, {1: 0, 2: 9})
+    assert not found.unplaced
+
+
+@given(
+    st.lists(st.integers(1, 64), max_size=40),
+    st.lists(st.integers(-5, 200), max_size=8),
+    st.lists(st.integers(-3, 9), max_size=8),
+)
+def test_no_host_gets_more_than_it_has_and_no_guest_is_forgotten(
+    sizes: list[int], room: list[int], vcpus: list[int]
+) -> None:
     free = dict(enumerate(room))
-    found = packed(sizes, free)
+    found = packed(sizes, free, dict(enumerate(vcpus)))
     assert len(found.placed) + len(found.unplaced) == len(sizes)
     for host, has in free.items():
         assert sum(need.memory_kib for need, at in found.placed if at == host) <= max(0, has)

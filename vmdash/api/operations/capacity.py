@@ -7,6 +7,7 @@ from ninja import Field, Query, Router, Schema
 
 from domains.capacity.sheet import KINDS, Sheet, sheet
 from domains.capacity.sheet import Line as Row
+from domains.capacity.takers import CPU_RATIO
 from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission
 from vmdash.api.shapes import Paging, Window
@@ -40,6 +41,13 @@ class CapacityLine(Schema):
     storage_taken_bytes: int | None
     storage_promised_bytes: int | None
     guests_lost_if_it_fails: int | None
+    hosts_crowded_if_it_fails: int | None = Field(
+        description=f"Hosts that take over and would have more than {CPU_RATIO:g} vCPUs per CPU."
+    )
+    cpu_fits_if_it_fails: bool | None = Field(
+        description="Whether the CPU that its guests used is there where they go. null also where too little was "
+        "measured to tell."
+    )
     full_first: Foreseen | None
 
     @classmethod
@@ -62,6 +70,8 @@ class CapacityLine(Schema):
             storage_taken_bytes=room.taken if room.total else None,
             storage_promised_bytes=room.promised if room.total else None,
             guests_lost_if_it_fails=len(line.failure.stranded) if line.failure else None,
+            hosts_crowded_if_it_fails=len(line.failure.crowded) if line.failure else None,
+            cpu_fits_if_it_fails=line.failure.cpu_fits if line.failure else None,
             full_first=Foreseen(
                 resource=full.resource, earliest=full.full_from, likely=full.full_at, latest=full.full_by
             )
