@@ -6,6 +6,7 @@ class DomainsConfig(AppConfig):
 
     def ready(self) -> None:
         from domains import action_jobs  # noqa: F401  (declares its job kinds)
+        from domains.capacity.pool_forecasts import pool_forecasts
         from domains.cloning import many, marking  # noqa: F401  (declare their job kinds)
         from domains.consoles import opening  # noqa: F401  (declares its job kind)
         from domains.defining import jobs as defining  # noqa: F401  (declares its job kind)
@@ -17,8 +18,9 @@ class DomainsConfig(AppConfig):
         from domains.places import GUEST_PATHS
         from domains.snapshots import kinds  # noqa: F401  (declares its job kinds)
         from domains.tuning import job as tuning  # noqa: F401  (declares its job kind)
-        from storage import uses
+        from storage import forecasts, uses
         from vmdash.access import subjects
 
+        forecasts.register(pool_forecasts)
         uses.register(guests_disks)
         subjects.register(subjects.Subject.GUEST, Domain.objects.all, GUEST_PATHS)

@@ -12,6 +12,7 @@ _COLUMNS = (
     ("used", "Used", "", True),
     ("size", "Size", "n wide", True),
     ("free", "Free", "n", True),
+    ("full", "Full", "wide", False),
     ("volumes", "Volumes", "n wide", True),
     ("read", "Read", "n wide", True),
 )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Count, Q, QuerySet, Sum
 
 from storage.chains import Chains, Image, hosts_that_see
+from storage.forecasts import Forecast, forecasts
 from storage.inventory import READABLE
 from storage.models import Pool, Storage, Volume
 from storage.pool_actions import ActionChoice, host_obstacle, possible
@@ -47,6 +49,8 @@ class PoolRow:
     pool: Pool
     volumes: int
     promised_bytes: int
+    forecast: Forecast | None = None
+    """When it is full; None where that was not asked for, or is not told to this person."""
 
     @property
     def look(self) -> str:
@@ -86,6 +90,7 @@ _SORTS: dict[str, Callable[[PoolRow], Any]] = {
     "used": lambda row: _least(row.fill),
     "size": lambda row: row.pool.capacity_bytes,
     "free": lambda row: row.pool.available_bytes,
+    "full": lambda row: (row.forecast and row.forecast.full_at) or date.max,
     "volumes": lambda row: row.volumes,
     "read": lambda row: row.pool.seen_at,
 }
@@ -123,6 +128,8 @@ def pool_groups(
     if text:
         pools = pools.filter(Q(name__icontains=text) | Q(path__icontains=text) | Q(source__icontains=text))
     rows = pool_rows(pools)
+    foreseen = forecasts(user, [row.pool.pk for row in rows])
+    rows = [replace(row, forecast=foreseen.get(row.pool.pk)) for row in rows]
     rows.sort(key=lambda row: (row.pool.host.name.lower(), row.pool.name.lower()))
     rows.sort(key=_SORTS[sort.removeprefix("-")], reverse=sort.startswith("-"))
     groups: dict[int, PoolGroup] = {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
+from django.utils import timezone
+
 from domains.capacity.forecast import LEAST_DAYS
 from domains.capacity.models import Outlook, Resource
 from vmdash import formats
@@ -24,6 +26,32 @@ def amount(resource: str, value: float) -> str:
 def cpus(value: float) -> str:
     """12.5, 12,800."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.1f}".removesuffix(".0")
+
+
+def in_short(outlook: Outlook | None) -> str:
+    """For a column: "now", "7 Apr 2027", "not foreseen" or "not known yet"."""
+    if outlook is None or (outlook.horizon is None and outlook.full_at is None):
+        return "not known yet"
+    if outlook.is_full:
+        return "now"
+    return day(outlook.full_at) if outlook.full_at else "not foreseen"
+
+
+def certainty(outlook: Outlook | None) -> str:
+    """What goes with `in_short`: how far the day may be off, or why there is none. Needs no days."""
+    if outlook is None or (outlook.horizon is None and outlook.full_at is None):
+        return "A forecast takes three weeks of history."
+    made = f"Worked out {day(timezone.localtime(outlook.made_at).date())}."
+    if outlook.is_full:
+        return f"Full already, by the peak of the last day. {made}"
+    if outlook.full_at:
+        soonest = f"{day(outlook.full_from)} at the earliest, " if outlook.full_from else ""
+        latest = f"{day(outlook.full_by)} at the latest" if outlook.full_by else "perhaps much later"
+        return f"Full about {day(outlook.full_at)}: {soonest}{latest}. {made}"
+    ahead = day(outlook.horizon) if outlook.horizon else ""
+    if outlook.full_from:
+        return f"Likely not before {ahead}, but possible from {day(outlook.full_from)} on. {made}"
+    return f"Not full before {ahead}, as far as the history allows to look. {made}"
 
 
 def foresight(outlook: Outlook) -> str:

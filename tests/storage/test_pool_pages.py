@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date, timedelta
+
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
+from domains.capacity.words import day
+from domains.models import DomainQuerySet, Outlook
 from hosts.models import Host
 from storage.models import Pool, Storage
 from tests.factories import DomainFactory, HostFactory, PoolFactory, VolumeFactory
@@ -194,3 +200,61 @@ def test_the_host_s_page_leads_to_its_pools(viewer_client: Client, pool: Pool) -
     pool.host.save()
 
     assert page_of(pool) in text_of(viewer_client, reverse("host", args=["kvm1"]))
+
+
+def foreseen(pool: Pool, **fields: object) -> None:
+    now = timezone.now()
+    row = {"made_at": now, "hours": 336, "total": 100, "limit": 95, "horizon": date(2027, 6, 1), **fields}
+    Outlook.objects.create(scope="pool", key=str(pool.pk), resource="storage", **row)
+
+
+def column_of(page: str, pool: Pool) -> str:
+    """The cell of a pool that says when it is full."""
+    row = page.split(f'href="{page_of(pool)}"')[1].split("</tr>")[0]
+    return re.sub(r"\s+", " ", row.split("<td")[7])
+
+
+def test_the_list_says_when_each_pool_is_full(viewer_client: Client, pool: Pool) -> None:
+    later = date.today() + timedelta(days=40)
+    soonest, latest = later - timedelta(days=10), later + timedelta(days=90)
+    foreseen(pool, full_from=soonest, full_at=later, full_by=latest)
+    full, calm, possible, new = (PoolFactory.create(host=pool.host, name=name) for name in "abcd")
+    gone = date.today() - timedelta(days=1)
+    foreseen(full, full_from=gone, full_at=gone, full_by=gone)
+    foreseen(calm)
+    foreseen(possible, full_from=date(2027, 5, 1))
+
+    page = text_of(viewer_client, reverse("storage"))
+
+    assert f">{day(later)}<" in column_of(page, pool)
+    assert f"{day(soonest)} at the earliest, {day(latest)} at the latest" in column_of(page, pool)
+    assert 'class="bad"' in column_of(page, full)
+    assert ">now<" in column_of(page, full)
+    assert "Not full before 1 Jun 2027, as far as the history allows to look." in column_of(page, calm)
+    assert ">not foreseen<" in column_of(page, possible)
+    assert "possible from 1 May 2027 on" in column_of(page, possible)
+    assert ">not known yet<" in column_of(page, new)
+    assert "A forecast takes three weeks of history." in column_of(page, new)
+
+
+def test_the_list_is_sorted_by_when_pools_are_full(viewer_client: Client, pool: Pool) -> None:
+    soon = PoolFactory.create(host=pool.host, name="soon")
+    PoolFactory.create(host=pool.host, name="a-new-one")
+    for one, days in ((pool, 90), (soon, 30)):
+        foreseen(one, full_at=date.today() + timedelta(days=days))
+
+    def order(sort: str) -> list[str]:
+        page = text_of(viewer_client, f"{reverse('storage')}?sort={sort}")
+        return re.findall(r'class="name"><a href="/storage/pools/kvm1/([\w-]+)/"', page)
+
+    assert order("full") == ["soon", "images", "a-new-one"]
+    assert order("-full") == ["a-new-one", "images", "soon"]
+
+
+def test_forecasts_are_told_to_those_who_see_every_guest(
+    viewer_client: Client, pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    foreseen(pool, full_at=date.today() + timedelta(days=40))
+    DomainFactory.create(host=pool.host)
+    monkeypatch.setattr(DomainQuerySet, "visible_to", lambda self, user: self.none())
+    assert "Told to whoever sees every guest" in column_of(text_of(viewer_client, reverse("storage")), pool)
