@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from domains.capacity.forecast import Day, learn
-from domains.capacity.models import Outlook, Resource
+from domains.capacity.models import SHARES, Outlook, Resource
 from domains.capacity.outlooks import days_of
-from domains.capacity.words import amount, cpus, day, foresight
+from domains.capacity.words import amount, course, cpus, day, foresight
 
 WIDTH, HEIGHT = 520, 190
 LEFT, RIGHT, TOP, BOTTOM = 62, 12, 14, 24
@@ -48,6 +48,10 @@ class Chart:
     today: float
     values: list[Mark]
     dates: list[Mark]
+    legend: str
+    """What the line shows of each day."""
+    look: str
+    """What it is about, for its color."""
     left: int = LEFT
     right: int = WIDTH - RIGHT
     top: int = TOP
@@ -68,13 +72,14 @@ def chart_of(outlook: Outlook) -> Chart | None:
     return chart(outlook, days) if days else None
 
 
-def chart(outlook: Outlook, days: Sequence[Day]) -> Chart:
+def chart(outlook: Outlook, days: Sequence[Day], axis: tuple[date, date] | None = None) -> Chart:
+    """`axis`: from when to when; otherwise from the first day that is known as far as it is foreseen."""
     trend = learn(days) if outlook.horizon else None
     ahead = trend.ahead() if trend else []
-    first, last = days[0][0], (ahead[-1].day if ahead else days[-1][0])
+    first, last = axis or (days[0][0], ahead[-1].day if ahead else days[-1][0])
     span = max(1, (last - first).days)
     top = max([outlook.limit, *(value for _, value in days), *(one.value for one in ahead)]) or 1.0
-    step = nice_step(top * 1.05 / _TICKS, binary=outlook.resource != Resource.CPU)
+    step = nice_step(top * 1.05 / _TICKS, binary=outlook.resource not in (Resource.CPU, *SHARES))
     ceiling = step * math.ceil(top * 1.02 / step)
 
     def x(when: date) -> float:
@@ -88,13 +93,15 @@ def chart(outlook: Outlook, days: Sequence[Day]) -> Chart:
     high = [f"{x(one.day)},{y(one.high)}" for one in ahead]
     low = [f"{x(one.day)},{y(one.low)}" for one in reversed(ahead)]
     peak = max(days, key=lambda one: one[1])
+    is_share = outlook.resource in SHARES
+    legend = "mean of each day" if is_share else "busiest hour of each day"
     return Chart(
         title=f"{outlook.get_resource_display()}{', CPUs' if outlook.resource == Resource.CPU else ''}",
-        sentence=foresight(outlook),
+        sentence=course(outlook) if is_share else foresight(outlook),
         description=(
-            f"{outlook.get_resource_display()}: the busiest hour of each day from {day(first)} to {day(days[-1][0])}, "
-            f"at most {amount(outlook.resource, peak[1])} on {day(peak[0])}; full at "
-            f"{amount(outlook.resource, outlook.limit)}."
+            f"{outlook.get_resource_display()}: the {legend} from {day(days[0][0])} to {day(days[-1][0])}, "
+            f"at most {amount(outlook.resource, peak[1])} on {day(peak[0])}"
+            f"{'' if is_share else f'; full at {amount(outlook.resource, outlook.limit)}'}."
         ),
         lines=[" ".join(f"{x(when)},{y(value)}" for when, value in run) for run in runs if len(run) > 1],
         dots=[(x(run[0][0]), y(run[0][1])) for run in runs if len(run) == 1],
@@ -105,11 +112,17 @@ def chart(outlook: Outlook, days: Sequence[Day]) -> Chart:
         today=x(days[-1][0]),
         values=[Mark(y(step * one), _value(outlook.resource, step * one)) for one in range(_marks(ceiling, step))],
         dates=[Mark(x(when), _date(when, span)) for when in _dates(first, last)],
+        legend=legend,
+        look=outlook.resource,
     )  # fmt: skip
 
 
 def _value(resource: str, value: float) -> str:
     """The unit of CPUs is in the title, since large numbers leave no room for it."""
+    if resource == Resource.LOST:
+        return f"{100 * value:.3g} %"
+    if resource == Resource.OVERCOMMIT:
+        return f"{value:.3g}"
     return cpus(value) if resource == Resource.CPU else amount(resource, value)
 
 

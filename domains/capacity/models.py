@@ -26,7 +26,7 @@ class Scope(models.TextChoices):
 
 
 class Resource(models.TextChoices):
-    """Units: CPUs, bytes."""
+    """Units: CPUs, bytes; shares have none."""
 
     CPU = "cpu", "CPU used"
     MEMORY = "memory", "Memory used"
@@ -34,6 +34,13 @@ class Resource(models.TextChoices):
     STORAGE = "storage", "Storage taken"
     GUEST_CPU = "guest_cpu", "CPU time of guests"
     STEAL = "steal", "CPU time lost to steal"
+    LOST = "lost", "Lost to steal"
+    """Of the CPU time that guests wanted, from 0 to 1."""
+    OVERCOMMIT = "overcommit", "vCPU a CPU"
+
+
+SHARES = (Resource.LOST, Resource.OVERCOMMIT)
+"""Parts of a whole, of which days are known as means, and which have no limit."""
 
 
 class OutlookQuerySet(models.QuerySet["Outlook"]):
@@ -55,7 +62,8 @@ class Outlook(models.Model):
     busy = models.FloatField(null=True)
     """95 % of the hours needed no more."""
     days = models.JSONField(default=list)
-    """The busiest hour of each day that is known well enough, oldest first: `[["2026-03-01", 12.5]]`."""
+    """The busiest hour of each day that is known well enough, oldest first: `[["2026-03-01", 12.5]]`. Of shares the
+    day's mean."""
     limit = models.FloatField(default=0)
     """Where it counts as full."""
     total = models.FloatField(default=0)

@@ -14,6 +14,7 @@ from django.utils import timezone
 from domains.capacity.findings import HOURS
 from domains.capacity.forecast import Day, learn
 from domains.capacity.models import Outlook, Resource, Scope
+from domains.capacity.shares import by_day, mean_share, share_of_days
 from domains.capacity.stores import distinct
 from hosts.models import Host
 from storage.models import Pool
@@ -33,6 +34,11 @@ _SERIES = {
     Resource.GUEST_CPU: "host:guest_cpu_used:rate1h",
     Resource.STEAL: "host:guest_steal:rate1h",
 }
+_SHARES = {
+    Resource.LOST: ("host:guest_steal:rate1h", ("host:guest_steal:rate1h", "host:guest_cpu_used:rate1h")),
+    Resource.OVERCOMMIT: ("host:vcpus:last", ("host:cpus:rate1h",)),
+}
+"""The part, and what the whole is the sum of."""
 _MOMENTARY = (Resource.GIVEN, Resource.STORAGE)
 """What changes slowly, so that one hour tells of its day."""
 _COLUMNS = ["made_at", "hours", "mean", "busy", "days", "limit", "total", "full_from", "full_at", "full_by", "horizon"]
@@ -58,6 +64,7 @@ def work_out(until: datetime) -> None:
         for scope, key, members in _scopes(hosts):
             known = [series[host.name] for host in members if host.name in series]
             rows.append(_outlook(scope, key, resource, together(known), grid, _total(resource, members), now))
+    rows += _shares(hosts, grid, now)
     rows += _storage(hosts, grid, now)
     Outlook.objects.bulk_create(
         [row for row in rows if row.hours or row.days],
@@ -82,6 +89,28 @@ def _total(resource: Resource, hosts: Iterable[Host]) -> float:
     if resource in (Resource.MEMORY, Resource.GIVEN):
         return sum(host.memory_kib for host in hosts) * 1024
     return sum(host.cpus for host in hosts)
+
+
+def _shares(hosts: Sequence[Host], grid: range, now: datetime) -> list[Outlook]:
+    """Of the hosts of which both the part and the whole are known."""
+    days, rows = by_day(grid), []
+    for resource, (part, whole) in _SHARES.items():
+        series = {name: _read(name, grid, "host") for name in {part, *whole}}
+        for scope, key, members in _scopes(hosts):
+            names = [host.name for host in members if all(host.name in read for read in series.values())]
+            sums = {name: together([read[host] for host in names]) for name, read in series.items()}
+            wholes = [math.fsum(values) for values in zip(*(sums[name] for name in whole), strict=True)]
+            recent = mean_share(sums[part][-HOURS:], wholes[-HOURS:])
+            rows.append(
+                Outlook(
+                    scope=scope, key=key, resource=resource, made_at=now, hours=recent.hours, mean=recent.value,
+                    days=[
+                        [day.isoformat(), _short(value)]
+                        for day, value in share_of_days(sums[part], wholes, days, LEAST_HOURS_A_DAY)
+                    ],
+                )
+            )  # fmt: skip
+    return rows
 
 
 def _storage(hosts: Sequence[Host], grid: range, now: datetime) -> list[Outlook]:
@@ -130,14 +159,8 @@ def together(series: Sequence[Hours]) -> Hours:
 
 def busiest_of_days(hours: Hours, grid: Sequence[int], least: int) -> list[Day]:
     """The largest value of each day of which `least` hours are known, in local time; without the day that goes on."""
-    days: dict[date, list[float]] = defaultdict(list)
-    zone = timezone.get_default_timezone()
-    for end_s, value in zip(grid, hours, strict=True):
-        # A value stands at the end of its hour.
-        days[datetime.fromtimestamp(end_s - HOUR_S, zone).date()].append(value)
-    current = datetime.fromtimestamp(grid[-1], zone).date()
-    known = {day: [value for value in values if value == value] for day, values in days.items() if day < current}
-    return [(day, max(values)) for day, values in sorted(known.items()) if len(values) >= least]
+    known = {day: [hours[at] for at in places if hours[at] == hours[at]] for day, places in by_day(grid).items()}
+    return [(day, max(values)) for day, values in known.items() if len(values) >= least]
 
 
 def quantile(values: Sequence[float], share: float) -> float:

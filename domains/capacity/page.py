@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from domains.capacity.chart import Chart, chart_of
-from domains.capacity.models import Outlook, Resource, Scope
+from domains.capacity.chart import Chart, chart, chart_of
+from domains.capacity.models import SHARES, Outlook, Resource, Scope
+from domains.capacity.outlooks import days_of
 from domains.capacity.sheet import FILLING, SORTS, Line, Room
 from domains.capacity.stores import distinct, taken_bytes
 from hosts.columns import Column, column
@@ -69,3 +70,24 @@ def charts_of(user: User, scope: Scope, key: str) -> list[Chart]:
     found = {row.resource: row for row in rows}
     charts = [chart_of(found[resource]) for resource in FILLING if resource in found]
     return [chart for chart in charts if chart]
+
+
+@dataclass(frozen=True, slots=True)
+class Courses:
+    """Steal and overcommit day by day, on one axis of time, to be seen beside each other."""
+
+    charts: list[Chart]
+    missing: list[str]
+    """What is not known of any day."""
+
+
+def courses_of(user: User, scope: Scope, key: str) -> Courses:
+    """For a person who sees everything. One query."""
+    rows = Outlook.objects.visible_to(user).filter(scope=scope, key=key, resource__in=SHARES)
+    found = {row.resource: (row, days) for row in rows if (days := days_of(row))}
+    known = [day for _, days in found.values() for day, _ in days]
+    axis = (min(known), max(known)) if known else None
+    return Courses(
+        [chart(*found[resource], axis) for resource in SHARES if resource in found],
+        [resource.label for resource in SHARES if resource not in found],
+    )

@@ -11,7 +11,7 @@ from django.db.models import Sum
 
 from domains.capacity.failure import Failure, fail_each
 from domains.capacity.findings import LEAST_HOURS, Finding, Use, judge
-from domains.capacity.models import CapacityRecord, Outlook, Resource, Scope
+from domains.capacity.models import SHARES, CapacityRecord, Outlook, Resource, Scope
 from domains.capacity.needs import Machine, Park, read_park
 from domains.capacity.outlooks import FULL, by_scope
 from domains.capacity.stores import distinct, taken_bytes
@@ -299,7 +299,10 @@ def findings_of(uses: Iterable[Use]) -> dict[str, list[Finding]]:
 def _outlooks(user: User) -> dict[tuple[str, str], dict[str, Outlook]]:
     """Without their days, of which only a chart has need."""
     rows = by_scope(
-        Outlook.objects.visible_to(user).filter(scope__in=(Scope.FLEET, Scope.SITE, Scope.HOST)).defer("days")
+        Outlook.objects.visible_to(user)
+        .filter(scope__in=(Scope.FLEET, Scope.SITE, Scope.HOST))
+        .exclude(resource__in=SHARES)
+        .defer("days")
     )
     found: dict[tuple[str, str], dict[str, Outlook]] = {}
     for (scope, key, resource), row in rows.items():

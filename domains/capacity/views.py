@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from domains.capacity import export, mail
 from domains.capacity.forms import ViewForm, WhatIfForm
 from domains.capacity.models import CapacityMail, Scope
-from domains.capacity.page import charts_of, columns, filling_pools, ordered
+from domains.capacity.page import charts_of, columns, courses_of, filling_pools, ordered
 from domains.capacity.sheet import KINDS, Line, Sheet, sheet
 from domains.capacity.what_if import answer
 from vmdash.access.guards import SignedInRequest, allow
@@ -39,6 +39,7 @@ def capacity(request: SignedInRequest) -> HttpResponse:
         "hosts": ordered(hosts, sort),
         "columns": columns(sort),
         "charts": charts_of(request.user, Scope(line.scope), line.key) if found.whole else [],
+        "courses": courses_of(request.user, Scope(line.scope), line.key) if found.whole else None,
         "pools": filling_pools(request.user, line) if found.whole else [],
         "kinds": [(kind, found.findings[kind][:FIRST_FINDINGS], len(found.findings[kind])) for kind in KINDS],
         "mail": CapacityMail.objects.filter(user=request.user).first(),
@@ -57,7 +58,9 @@ def host(request: SignedInRequest, name: str) -> HttpResponse:
     if line is None:
         raise Http404(f"There is no host {name} whose capacity is counted.")
     charts = charts_of(request.user, Scope.HOST, line.key) if found.whole else []
-    return render(request, "capacity/host.html", {"sheet": found, "line": line, "charts": charts})
+    courses = courses_of(request.user, Scope.HOST, line.key) if found.whole else None
+    context = {"sheet": found, "line": line, "charts": charts, "courses": courses}
+    return render(request, "capacity/host.html", context)
 
 
 @require_safe

@@ -17,7 +17,11 @@ def day(value: date) -> str:
 
 
 def amount(resource: str, value: float) -> str:
-    """CPUs or bytes, with their unit."""
+    """CPUs or bytes, with their unit; of shares percent, or how many vCPUs there are per CPU."""
+    if resource == Resource.LOST:
+        return formats.percent(100 * value)
+    if resource == Resource.OVERCOMMIT:
+        return cpus(value)
     if resource in (Resource.CPU, Resource.GUEST_CPU, Resource.STEAL):
         return f"{cpus(value)} CPU" if value == 1 else f"{cpus(value)} CPUs"
     return formats.size(value)
@@ -52,6 +56,16 @@ def certainty(outlook: Outlook | None) -> str:
     if outlook.full_from:
         return f"Likely not before {ahead}, but possible from {day(outlook.full_from)} on. {made}"
     return f"Not full before {ahead}, as far as the history allows to look. {made}"
+
+
+def course(outlook: Outlook) -> str:
+    """How a share went, in a sentence. Needs its days, at least one."""
+    values = [value for _, value in outlook.days]
+    known = "1 day is known" if len(values) == 1 else f"{len(values)} days are known"
+    low, high = amount(outlook.resource, min(values)), amount(outlook.resource, max(values))
+    between = f"between {low} and {high}" if low != high else high
+    mean = "" if outlook.mean is None else f"; over the last two weeks {amount(outlook.resource, outlook.mean)}"
+    return f"{known}: {between}{mean}."
 
 
 def foresight(outlook: Outlook) -> str:

@@ -14,6 +14,7 @@ from domains.capacity import history, outlooks
 from domains.capacity.history import tick
 from domains.capacity.models import CapacityRecord, GuestUse, Outlook
 from domains.capacity.outlooks import busiest_of_days, foreseen, quantile, together
+from domains.capacity.shares import Share, by_day, mean_share, share_of_days
 from domains.capacity.stores import distinct
 from domains.capacity.words import foresight
 from storage.models import Storage
@@ -93,6 +94,8 @@ def test_counters_become_hours_and_hours_become_use(store: str, now: datetime) -
         assert found[scope, key, "steal"].mean == pytest.approx(0.5, rel=0.01)
         assert found[scope, key, "storage"].mean == 50 * 1024**3
         assert found[scope, key, "cpu"].horizon is None
+        assert found[scope, key, "lost"].mean == pytest.approx(0.5 / 2.0, rel=0.01)
+        assert found[scope, key, "overcommit"].mean == pytest.approx(2 / 8, rel=0.01)
     assert "No forecast" in foresight(found["fleet", "", "cpu"])
 
 
@@ -172,6 +175,21 @@ def test_a_day_is_its_busiest_hour_and_needs_most_of_its_hours() -> None:
     hours = [5.0] * 10 + [9.0] + [5.0] * 13 + [7.0] * 10 + [NAN] * 14 + [6.0] * 12
     assert busiest_of_days(hours, grid, 18) == [(date(2026, 3, 2), 9.0)]  # 3 March has 10 hours, the 4th goes on
     assert busiest_of_days(hours, grid, 1) == [(date(2026, 3, 2), 9.0), (date(2026, 3, 3), 7.0)]
+
+
+def test_a_share_counts_hours_of_which_both_are_known_by_how_much_there_was() -> None:
+    """1 of 10 and 3 of 10 are a fifth, with 6 of 40 in the same day a sixth; a day of three hours is too short."""
+    start = round(datetime(2026, 3, 2, 1, tzinfo=UTC).timestamp())
+    grid = range(start, start + 52 * 3600, 3600)
+    part = [1.0, 3.0, NAN, 6.0, 5.0] + [NAN] * 19 + [1.0] * 3 + [NAN] * 21 + [9.0] * 4
+    whole = [10.0, 10.0, 10.0, 40.0, NAN] + [10.0] * 47
+    assert mean_share(part[:3], whole[:3]) == Share(2, 0.2)
+    days = by_day(grid)
+    assert [(day, round(value, 4)) for day, value in share_of_days(part, whole, days, 3)] == [
+        (date(2026, 3, 2), 0.1667), (date(2026, 3, 3), 0.1),
+    ]  # fmt: skip
+    assert [day for day, _ in share_of_days(part, whole, days, 4)] == []
+    assert mean_share([0.0], [0.0]) == Share(1, None)  # nobody wanted anything
 
 
 def test_a_quantile_lies_between_the_nearest_values() -> None:

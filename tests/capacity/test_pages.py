@@ -143,6 +143,43 @@ def test_use_steal_and_forecast_are_shown(viewer_client: Client, kvm1: Host, wor
     assert 'class="range"' in viewer_client.get("/capacity/").content.decode()
 
 
+def share(resource: str, values: dict[int, float], *, scope: str = "fleet", key: str = "") -> None:
+    """The mean of days, by how long ago they are."""
+    now = timezone.now()
+    days = [[(now - timedelta(days=ago)).date().isoformat(), value] for ago, value in values.items()]
+    Outlook.objects.create(
+        scope=scope, key=key, resource=resource, made_at=now, hours=300, mean=0.02 if resource == "lost" else 2.5,
+        days=days,
+    )  # fmt: skip
+
+
+def test_steal_is_shown_over_weeks_beside_overcommit(viewer_client: Client, kvm1: Host, worked_out: None) -> None:
+    """With a gap in the one, and a single day of the other, on the same axis."""
+    share("lost", {30: 0.01, 29: 0.03, 20: 0.04, 19: 0.08, 18: 0.02})
+    share("overcommit", {19: 2.5})
+    page = words(viewer_client)
+    assert "Lost to steal 5 days are known: between 1 % and 8 %; over the last two weeks 2 %." in page
+    assert "vCPU a CPU 1 day is known: 2.5; over the last two weeks 2.5." in page
+    assert "mean of each day" in page
+    lost, overcommit = viewer_client.get("/capacity/").context["courses"].charts
+    assert [len(line.split()) for line in lost.lines] == [2, 3]  # a gap is no line
+    assert not overcommit.lines
+    (dot,) = overcommit.dots
+    assert f"{dot[0]}," in lost.lines[1].split()[1]  # the same day at the same place
+    assert (lost.limit, lost.range) == (None, "")
+    assert "at most 8 % on" in lost.description
+
+
+def test_courses_are_of_what_is_shown(viewer_client: Client, kvm1: Host, worked_out: None) -> None:
+    share("lost", {2: 0.5, 1: 0.5}, scope="site", key="Lyon")
+    share("lost", {2: 0.25, 1: 0.25}, scope="host", key=str(kvm1.pk))
+    assert "2 days are known: 50 %;" in words(viewer_client, "/capacity/?site=Lyon")
+    assert "2 days are known: 25 %;" in words(viewer_client, "/capacity/hosts/kvm1/")
+    page = words(viewer_client)
+    for name in ("Lost to steal", "vCPU a CPU"):
+        assert f"{name}: no day is known yet. A day counts when 18 of its hours were measured." in page
+
+
 def test_a_host_that_may_not_fail_is_named(viewer_client: Client, kvm1: Host) -> None:
     Host.objects.filter(pk=kvm1.pk).update(memory_kib=64 * GIB)
     kvm2 = HostFactory.create(name="kvm2")
@@ -245,11 +282,14 @@ def test_whoever_sees_a_part_gets_figures_of_that_part_alone(
     PoolFactory.create(host=kvm1)
     for scope, key in (("fleet", ""), ("site", "Lyon"), ("host", str(kvm1.pk))):
         outlook("cpu", scope=scope, key=key)
+        share("lost", {2: 0.5, 1: 0.25}, scope=scope, key=key)
     only_mine(monkeypatch)
     for address in ("/capacity/", "/capacity/?site=Lyon", "/capacity/hosts/kvm1/", "/capacity/what-if/?ratio=1.5"):
         page = words(viewer_client, address)
         assert "This is your part only." in page
-        for hidden in ("others-db", "8 vCPU", "11 GiB", "9 GiB", "full first:", "Head-room 3", "50 GiB", "survived"):
+        for hidden in ("others-db", "8 vCPU", "11 GiB", "9 GiB", "full first:", "Head-room 3", "50 GiB", "survived",
+            "day by day",
+        ):  # fmt: skip
             assert hidden not in page
     assert "3 vCPU" in words(viewer_client)
     assert "my-web" in words(viewer_client, "/capacity/guests/")
