@@ -55,7 +55,7 @@ class WhatIfForm(forms.Form):
         max_value=64,
         required=False,
         initial=CPU_RATIO,
-        help_text="With more a host counts as crowded. It takes guests all the same, when others have no room.",
+        help_text="A host with more is crowded, and takes guests last.",
     )
 
     def __init__(self, data: Any = None, *, user: User) -> None:

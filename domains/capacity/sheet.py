@@ -213,6 +213,11 @@ class Sheet:
         return sorted((one for one in self.failures if one.tight), key=lambda one: -len(one.tight))
 
     @property
+    def cpu_fits(self) -> bool:
+        """Whether it is known that the CPU that guests used is there, whichever host fails."""
+        return all(one.cpu_fits for one in self.failures if one.guests)
+
+    @property
     def uncertain(self) -> int:
         return sum(one.uncertain for one in self.failures)
 

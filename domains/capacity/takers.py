@@ -69,6 +69,13 @@ class Taker:
         return None if self.unmeasured else True
 
     @property
+    def busy_change(self) -> str:
+        """CPUs in use before and after, and how many there are; empty where that is not known."""
+        if self.machine.cpu_busy is None or self.busy_after is None or not self.machine.cpus:
+            return ""
+        return f"{cpus(self.machine.cpu_busy)} → {cpus(self.busy_after)} of {self.machine.cpus}"
+
+    @property
     def is_tight(self) -> bool:
         """By measured use; by vCPUs where that is not known."""
         return self.fits is False or (self.fits is None and self.is_crowded)

@@ -157,7 +157,19 @@ def test_the_pages_tell_it(viewer_client: Client, hosts: list[Host]) -> None:
     busy(hosts[1], 5.0)
     used("a", 1.0)
     page = words(viewer_client, "/capacity/hosts/kvm1/")
-    assert "5 CPUs → 6 CPUs without 1 guest not measured" in page
+    assert "3 → 4.2 5 → 6 of 8 crowded: 4.2 vCPUs per CPU 1 guest not measured" in page
+
+
+def test_that_cpu_is_there_is_said_where_all_of_it_was_measured(viewer_client: Client, hosts: list[Host]) -> None:
+    Host.objects.filter(name="kvm2").delete()
+    busy(hosts[0], 2.0)
+    busy(hosts[2], 0.0)
+    used("a", 1.0)
+    assert "Memory and storage are there for all of its guests" in words(viewer_client)
+    used("b", 1.0)
+    assert "Memory, CPU and storage are there for all of its guests" in words(viewer_client)
+    page = words(viewer_client, "/capacity/hosts/kvm1/")
+    assert "0 → 1.2 0 → 2 of 8 enough CPU" in page
 
 
 def test_files_and_the_api_tell_it(viewer: User, viewer_client: Client, hosts: list[Host]) -> None:
@@ -193,7 +205,7 @@ def test_new_guests_bring_their_cpu_along(viewer_client: Client, hosts: list[Hos
     assert "kvm3 short of CPU" in page
     page = words(viewer_client, "/capacity/what-if/?guests=15&like_guest=b")
     assert "kvm3 short of CPU" not in page
-    assert "without" in page
+    assert "kvm3 crowded" in page
 
 
 def test_the_same_guests_share_their_demands_whatever_their_size() -> None:
