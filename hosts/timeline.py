@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from django.conf import settings
@@ -23,10 +24,22 @@ _TONES = {Host.State.UNREACHABLE: "bad", Host.State.REFUSED: "bad"}
 
 
 def host_charts(host: Host, window: Window) -> list[Chart]:
-    charts = _charts(labels(host=host.name), window, live=True, memory_bytes=host.memory_kib * 1024)
-    if len(host.cells) > 1:
-        charts[3:3] = [_cell_cpus(labels(host=host.name), window), _cells(labels(host=host.name), window)]
-    return charts
+    only = labels(host=host.name)
+    charts = _charts(only, window, live=True, memory_bytes=host.memory_kib * 1024)
+    cpu, steal, memory, guests, disk, network = charts
+    of_guests = _Guests(only, window)
+    return [
+        cpu,
+        steal,
+        replace(memory, lines=(*memory.lines, of_guests.memory())),
+        *([_cell_cpus(only, window), _cells(only, window)] if len(host.cells) > 1 else []),
+        of_guests.swap(),
+        guests,
+        disk,
+        of_guests.operations(),
+        of_guests.latency(),
+        network,
+    ]
 
 
 def fleet_charts(hosts: Sequence[Host], window: Window, *, all_of_them: bool) -> list[Chart]:
@@ -139,6 +152,58 @@ def _steal(only: str, window: Window) -> str:
         return rate(f"{window.prefix}vmdash_host_{what}_seconds_total{only}", window.over)
 
     return f"(100 * sum({growth('steal')}) / sum({growth('vcpu')}))"
+
+
+class _Guests:
+    """Sums over the counters of each guest of a host: the guests of a whole fleet would be too many to read."""
+
+    def __init__(self, only: str, window: Window) -> None:
+        self._only, self._window = only, window
+
+    def _growth(self, what: str) -> str:
+        series = f"{self._window.prefix}libvirt_domain_{what}_total{self._only}"
+        return f"sum({rate(series, self._window.over)})"
+
+    def memory(self) -> Line:
+        series = f"{self._window.prefix}libvirt_domain_info_memory_usage_bytes{self._only}"
+        given = f"sum(avg_over_time({series}[{self._window.over}]))"
+        return Line("given to guests (balloon)", given, "--accent", is_mark=True)
+
+    def swap(self) -> Chart:
+        return Chart(
+            "swap",
+            "Swap inside the guests",
+            "per_second",
+            (
+                Line("in", self._growth("memory_stats_swap_in_bytes"), "--mem"),
+                Line("out", self._growth("memory_stats_swap_out_bytes"), "--warn"),
+            ),
+            note="as their balloon drivers tell",
+        )
+
+    def operations(self) -> Chart:
+        return Chart(
+            "operations",
+            "Disk operations of the guests",
+            "each_second",
+            (
+                Line("reads", self._growth("block_stats_read_requests"), "--disk"),
+                Line("writes", self._growth("block_stats_write_requests"), "--warn"),
+            ),
+        )
+
+    def latency(self) -> Chart:
+        def mean(what: str) -> str:
+            requests = self._growth(f"block_stats_{what}_requests")
+            return f"({self._growth(f'block_stats_{what}_time_seconds')} / ({requests} > 0))"
+
+        return Chart(
+            "latency",
+            "Disk latency of the guests",
+            "seconds",
+            (Line("read", mean("read"), "--disk"), Line("write", mean("write"), "--warn")),
+            note="mean of a request",
+        )
 
 
 _Reading = Callable[[str], str]

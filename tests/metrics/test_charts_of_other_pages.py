@@ -94,6 +94,45 @@ def test_a_host_and_the_fleet_show_what_was_recorded(victoria_metrics: str, view
         assert recorded(viewer_client, address, "network", "sent")
 
 
+def test_a_host_shows_what_its_guests_do_together(victoria_metrics: str, viewer_client: Client) -> None:
+    """Two guests on it, and one elsewhere. A mean request takes as long as all together, shared by their number."""
+    HostFactory.create(name="shared")
+    end = int(time.time())
+    lines = [
+        f'libvirt_domain_{figure}{{host="{host}",uuid="{uuid}"}} {value} {(end - 1200 + seconds) * 1000}'
+        for seconds in range(0, 1200, 10)
+        for host, uuid, reads, wait_s in (
+            ("shared", "u-1", 30, 0.002),
+            ("shared", "u-2", 10, 0.01),
+            ("not", "u-3", 9, 1),
+        )
+        for figure, value in (
+            ("block_stats_read_requests_total", reads * seconds),
+            ("block_stats_read_time_seconds_total", reads * wait_s * seconds),
+            ("block_stats_write_requests_total", 0),
+            ("block_stats_write_time_seconds_total", 0),
+            ("info_memory_usage_bytes", 1024**3),
+            ("memory_stats_swap_in_bytes_total", 4096 * seconds),
+            ("memory_stats_swap_out_bytes_total", 512 * seconds),
+        )
+    ]
+    httpx.post(f"{victoria_metrics}/api/v1/import/prometheus", content="\n".join((*lines, ""))).raise_for_status()
+    httpx.get(f"{victoria_metrics}/internal/force_flush")
+    for chart, label, value in (
+        ("operations", "reads", 40),
+        ("operations", "writes", 0),
+        ("latency", "read", (30 * 0.002 + 10 * 0.01) / 40),
+        ("memory", "given to guests (balloon)", 2 * 1024**3),
+        ("swap", "in", 8192),
+        ("swap", "out", 1024),
+    ):
+        found = recorded(viewer_client, "/hosts/shared/charts.json", chart, label)
+        assert found[20] == pytest.approx(value, rel=0.02), f"{label} of {chart}"
+    body = viewer_client.get("/hosts/shared/charts.json").json()["charts"]
+    assert not any(body["latency"]["lines"][1]["values"]), "no request, no latency"
+    assert not {"operations", "latency", "swap"} & set(viewer_client.get("/charts.json").json()["charts"])
+
+
 def test_a_pool_shows_how_it_fills_up(victoria_metrics: str, viewer_client: Client) -> None:
     from storage.models import Pool
 
