@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -58,13 +58,17 @@ def fleet_events(hosts: Sequence[Host], user: User, window: Window) -> list[Even
     return _events(hosts, Q(), user, window)
 
 
-def _events(hosts: Sequence[Host], more: Q, user: User, window: Window) -> list[Event]:
+def connections(hosts: Iterable[Host], window: Window) -> list[Event]:
+    """When these hosts answered and when they did not, the newest `MOST_EVENTS`, in no order."""
     names = {host.pk: host.name for host in hosts}
-    about = Q(target_kind="host", target_id__in=[str(pk) for pk in names]) | more
-    jobs = job_events(Job.objects.visible_to(user).filter(about), window)
     changes = HostEvent.objects.filter(host__in=names, at__gte=window.start, at__lte=window.end)
-    states = [_event(change, names[change.host_id]) for change in changes.order_by("-at")[:MOST_EVENTS]]
-    return sorted([*jobs, *states], key=lambda event: event.at)[-MOST_EVENTS:]
+    return [_event(change, names[change.host_id]) for change in changes.order_by("-at")[:MOST_EVENTS]]
+
+
+def _events(hosts: Sequence[Host], more: Q, user: User, window: Window) -> list[Event]:
+    about = Q(target_kind="host", target_id__in=[str(host.pk) for host in hosts]) | more
+    jobs = job_events(Job.objects.visible_to(user).filter(about), window)
+    return sorted([*jobs, *connections(hosts, window)], key=lambda event: event.at)[-MOST_EVENTS:]
 
 
 def _event(change: HostEvent, name: str) -> Event:

@@ -148,6 +148,23 @@ def test_a_pool_shows_how_it_fills_up(victoria_metrics: str, viewer_client: Clie
     assert taken[0] < taken[-1] <= 400
 
 
+def test_what_a_pool_takes_by_itself_where_it_shares_its_storage(victoria_metrics: str, viewer_client: Client) -> None:
+    """Of most types libvirt calls everything taken the pool's own; a line over another line says nothing."""
+    from storage.models import Pool
+
+    address = "/storage/pools/kvm1/default/charts.json"
+    assert "taken by this pool" not in viewer_client.get(address).content.decode()
+    Pool.objects.update(allocation_bytes=7 * 1024**3)
+    pool, now = Pool.objects.get(), int(time.time())
+    lines = [
+        f'libvirt_pool_info_{kind}_bytes{{host="kvm1",uuid="{pool.uuid}"}} {value} {(now - age) * 1000}'
+        for age in range(0, 3000, 60)
+        for kind, value in (("capacity", 1000), ("available", 600), ("allocation", 70))
+    ]
+    httpx.post(f"{victoria_metrics}/api/v1/import/prometheus", content="\n".join(lines)).raise_for_status()
+    assert set(recorded(viewer_client, address, "space", "taken by this pool")) == {70}
+
+
 def test_connections_and_jobs_are_on_the_time_axis(victoria_metrics: str, operator_client: Client) -> None:
     from hosts.models import Host
 
@@ -156,6 +173,8 @@ def test_connections_and_jobs_are_on_the_time_axis(victoria_metrics: str, operat
     HostEvent.objects.create(host=host, at=now - timedelta(minutes=8), state="up")
     JobFactory.create(label="Start web1", host_name="kvm1", exclusive=False)
     JobFactory.create(label="Drain kvm1", target_kind="host", target_id=str(host.pk), exclusive=False)
+    pool = str(host.storage_pools.get().pk)
+    JobFactory.create(label="Stop default", target_kind="pool", target_id=pool, exclusive=False)
 
     def texts(address: str) -> list[str]:
         found: list[dict[str, Any]] = operator_client.get(address).json()["events"]
@@ -164,6 +183,7 @@ def test_connections_and_jobs_are_on_the_time_axis(victoria_metrics: str, operat
     states = ["kvm1 does not answer", "kvm1 is connected"]
     assert texts("/hosts/kvm1/charts.json") == [*states, "Start web1", "Drain kvm1"]
     assert texts("/charts.json") == [*states, "Drain kvm1"]
+    assert texts("/storage/pools/kvm1/default/charts.json") == [*states, "Stop default"]
 
 
 @pytest.mark.parametrize("every_s", [30, 270])
