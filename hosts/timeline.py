@@ -14,7 +14,7 @@ from vmdash.jobs.models import Job
 from vmdash.jobs.timeline import job_events
 from vmdash.metrics.charts import Chart, Event, Line, in_own_colors
 from vmdash.metrics.panel import MOST_EVENTS
-from vmdash.metrics.query import labels, last_rate, rate
+from vmdash.metrics.query import labels, last_rate, narrowed, rate
 from vmdash.metrics.ranges import Window
 
 if TYPE_CHECKING:
@@ -78,10 +78,10 @@ def _event(change: HostEvent, name: str) -> Event:
 
 def _charts(only: str, window: Window, *, live: bool, memory_bytes: int) -> list[Chart]:
     def level(metric: str, more: str = "") -> str:
-        return f"avg_over_time({window.prefix}{metric}{_and(only, more)}[{window.over}])"
+        return f"avg_over_time({window.prefix}{metric}{narrowed(only, more)}[{window.over}])"
 
     def growth(metric: str, more: str = "") -> str:
-        return rate(f"{window.prefix}{metric}{_and(only, more)}", window.over)
+        return rate(f"{window.prefix}{metric}{narrowed(only, more)}", window.over)
 
     def key(name: str) -> str:
         return name if live else ""
@@ -249,7 +249,7 @@ def _cells(only: str, window: Window) -> Chart:
 def _cell_cpus(only: str, window: Window) -> Chart:
     def used(read: _Reading) -> str:
         busy, all_of_it = (
-            f"sum by (cell) ({read(f'{window.prefix}libvirt_node_cell_cpu_seconds_total{_and(only, more)}')})"
+            f"sum by (cell) ({read(f'{window.prefix}libvirt_node_cell_cpu_seconds_total{narrowed(only, more)}')})"
             for more in ('mode=~"user|system"', "")
         )
         return f"(100 * {busy} / {all_of_it})"
@@ -261,9 +261,3 @@ def _cell_cpus(only: str, window: Window) -> Chart:
 def _by_cell(key: str, title: str, shown: str, color: str, note: str) -> Chart:
     line = Line("", shown, color, by="cell", fold=in_own_colors("cell {}"))
     return Chart(key, title, "percent", (line,), note=note, top=100)
-
-
-def _and(only: str, more: str) -> str:
-    """Both selectors in one."""
-    parts = [part for part in (only.strip("{}"), more) if part]
-    return f"{{{','.join(parts)}}}" if parts else ""

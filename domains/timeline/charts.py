@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.conf import settings
 
 from domains.models import Domain
-from vmdash.metrics.charts import Chart, Line
-from vmdash.metrics.query import labels, rate
+from vmdash.metrics.charts import Chart, Line, Unit
+from vmdash.metrics.query import labels, narrowed, other_than, rate
 from vmdash.metrics.ranges import Window
 from vmdash.virt.xml.throttle import Throttle, throttles
 
@@ -16,15 +16,15 @@ MOST_VCPUS = 16
 
 def guest_charts(guest: Domain, window: Window) -> list[Chart]:
     source = Source(labels(uuid=str(guest.pk)), window)
-    limits = throttles(guest.xml)
+    disks = Disks(source, guest)
     return [
         _cpu(source),
         *([_vcpus(source, guest)] if guest.max_vcpus > 1 else []),
         _memory(source, guest),
         _swap(source),
-        _disk_bytes(source, limits),
-        _disk_operations(source, limits),
-        _disk_latency(source),
+        disks.bytes(),
+        disks.operations(),
+        disks.latency(),
         _network(source),
         _losses(source),
     ]
@@ -34,7 +34,8 @@ class Source:
     """Expressions over one guest. One that moved has series of several hosts: the newest counts, or all together."""
 
     def __init__(self, only: str, window: Window) -> None:
-        self._only, self._over, self._prefix = only, window.over, window.prefix
+        self._only, self._window = only, window
+        self._over, self._prefix = window.over, window.prefix
         self._seldom = f"{max(window.over_s, 3 * settings.PLACES_INTERVAL_S)}s"
 
     def _counter(self, metric: str) -> str:
@@ -45,6 +46,10 @@ class Source:
 
     def rate_by(self, label: str, metric: str) -> str:
         return f"sum by ({label}) ({self._counter(metric)})"
+
+    def narrowed(self, more: str) -> Source:
+        """Over less of the guest."""
+        return Source(narrowed(self._only, more), self._window)
 
     def rate_of(self, series: str, *, by: str) -> str:
         """Of a counter of ours, whose name does not begin as libvirt's do."""
@@ -129,48 +134,71 @@ def _swap(source: Source) -> Chart:
     )
 
 
-def _disk_bytes(source: Source, limits: list[Throttle]) -> Chart:
-    return Chart(
-        "disk",
-        "Disks",
-        "per_second",
-        (
-            Line("read", source.rate("block_stats_read_bytes_total"), "--disk", live="rd"),
-            Line("written", source.rate("block_stats_write_bytes_total"), "--warn", live="wr"),
-        ),
-        limits=tuple((limit.words, limit.value) for limit in limits if limit.is_bytes),
-    )
+class Disks:
+    """The charts of its disks: of all together, unless a limit of one among several is to be drawn."""
 
+    def __init__(self, source: Source, guest: Domain) -> None:
+        self._source = source
+        self._limits = throttles(guest.xml)
+        self._are_several = len([disk for disk in guest.disks if disk.get("device", "disk") == "disk"]) > 1
+        self._media = [disk["target"] for disk in guest.disks if disk.get("device") in ("cdrom", "floppy")]
 
-def _disk_operations(source: Source, limits: list[Throttle]) -> Chart:
-    return Chart(
-        "operations",
-        "Disk operations",
-        "each_second",
-        (
-            Line("reads", source.rate("block_stats_read_requests_total"), "--disk"),
-            Line("writes", source.rate("block_stats_write_requests_total"), "--warn"),
-            Line("flushes", source.rate("block_stats_flush_requests_total"), "--mem"),
-        ),
-        limits=tuple((limit.words, limit.value) for limit in limits if not limit.is_bytes),
-    )
+    def bytes(self) -> Chart:
+        limits = [limit for limit in self._limits if limit.is_bytes]
+        lines: tuple[Line, ...] = (
+            Line("read", self._source.rate("block_stats_read_bytes_total"), "--disk", live="rd"),
+            Line("written", self._source.rate("block_stats_write_bytes_total"), "--warn", live="wr"),
+        )
+        if limits and self._are_several:
+            lines = self._each("bytes", ("read", "written"), limits)
+        return self._chart("disk", "Disks", "per_second", lines, limits)
 
+    def operations(self) -> Chart:
+        limits = [limit for limit in self._limits if not limit.is_bytes]
+        lines: tuple[Line, ...] = (
+            Line("reads", self._source.rate("block_stats_read_requests_total"), "--disk"),
+            Line("writes", self._source.rate("block_stats_write_requests_total"), "--warn"),
+        )
+        if limits and self._are_several:
+            lines = self._each("requests", ("reads", "writes"), limits)
+        flushes = Line("flushes", self._source.rate("block_stats_flush_requests_total"), "--mem")
+        return self._chart("operations", "Disk operations", "each_second", (*lines, flushes), limits)
 
-def _disk_latency(source: Source) -> Chart:
-    def latency(what: str) -> str:
-        spent = source.rate_by("target_device", f"block_stats_{what}_time_seconds_total")
-        return f"({spent} / ({source.rate_by('target_device', f'block_stats_{what}_requests_total')} > 0))"
+    def _chart(self, key: str, title: str, unit: Unit, lines: tuple[Line, ...], limits: list[Throttle]) -> Chart:
+        return Chart(key, title, unit, lines, limits=tuple((limit.words, limit.value) for limit in limits))
 
-    return Chart(
-        "latency",
-        "Disk latency",
-        "seconds",
-        (
-            Line("{} read", latency("read"), "--disk", by="target_device"),
-            Line("{} write", latency("write"), "--warn", by="target_device"),
-        ),
-        note="mean of a request",
-    )
+    def _each(self, figure: str, words: tuple[str, str], limits: list[Throttle]) -> tuple[Line, ...]:
+        """Lines for each disk, so that each limit has the one that it holds down."""
+
+        def rates(source: Source) -> list[str]:
+            return [source.rate_by("target_device", f"block_stats_{way}_{figure}_total") for way in ("read", "write")]
+
+        disks = self._source.narrowed(other_than("target_device", self._media)) if self._media else self._source
+        lines = [
+            Line(f"{{}} {word}", expression, color, by="target_device")
+            for word, expression, color in zip(words, rates(disks), ("--disk", "--warn"), strict=True)
+        ]
+        if held := [limit.disk for limit in limits if limit.counted == "all"]:
+            together = " + ".join(rates(self._source.narrowed(labels(target_device=held))))
+            lines.append(Line("{} in all", f"({together})", "--accent", by="target_device"))
+        return tuple(lines)
+
+    def latency(self) -> Chart:
+        def mean(what: str) -> str:
+            spent = self._source.rate_by("target_device", f"block_stats_{what}_time_seconds_total")
+            requests = self._source.rate_by("target_device", f"block_stats_{what}_requests_total")
+            return f"({spent} / ({requests} > 0))"
+
+        return Chart(
+            "latency",
+            "Disk latency",
+            "seconds",
+            (
+                Line("{} read", mean("read"), "--disk", by="target_device"),
+                Line("{} write", mean("write"), "--warn", by="target_device"),
+            ),
+            note="mean of a request",
+        )
 
 
 def _network(source: Source) -> Chart:

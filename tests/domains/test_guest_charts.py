@@ -132,6 +132,50 @@ def test_limits_of_disks_are_drawn(victoria_metrics: str, viewer_client: Client)
     body = charts(viewer_client, DomainFactory.create(xml=XML))
     assert body["charts"]["disk"]["limits"] == [["limit of vda", 10485760]]
     assert body["charts"]["operations"]["limits"] == [["limit of reads of vda", 500]]
+    assert [one["label"] for one in body["charts"]["disk"]["lines"]] == ["read", "written"]
+
+
+def test_a_limit_of_one_disk_among_several_is_drawn_beside_that_disk(
+    victoria_metrics: str, viewer_client: Client
+) -> None:
+    """Of all together it would seem to be broken, or far away. What counts reads and writes has a line of both."""
+    disks = [
+        {"target": "vda", "device": "disk"},
+        {"target": "vdb", "device": "disk"},
+        {"target": "sda", "device": "cdrom"},
+    ]
+    guest = DomainFactory.create(xml=XML, disks=disks)
+    now = int(time.time() * 1000)
+    lines = [
+        f'libvirt_domain_block_stats_{way}_{figure}_total{{uuid="{guest.pk}",target_device="{disk}"}} '
+        f"{each * step * 10} {now - (30 - step) * 10_000}"
+        for step in range(30)
+        for disk, factor in (("vda", 2), ("vdb", 1), ("sda", 0))
+        for way, figure, each in (
+            ("read", "bytes", 1000 * factor),
+            ("write", "bytes", 300 * factor),
+            ("read", "requests", 10 * factor),
+            ("write", "requests", 3 * factor),
+        )
+    ]
+    httpx.post(f"{victoria_metrics}/api/v1/import/prometheus", content="\n".join(lines)).raise_for_status()
+
+    charts = with_figures(viewer_client, guest, "", "disk", "vda in all")["charts"]
+
+    def shown(chart: str) -> dict[str, Any]:
+        return {one["label"]: one["values"][-12] for one in charts[chart]["lines"]}
+
+    def near(values: dict[str, float]) -> dict[str, Any]:
+        return {label: pytest.approx(value, rel=0.02) for label, value in values.items()}
+
+    assert shown("disk") == near(
+        {"vda read": 2000, "vdb read": 1000, "vda written": 600, "vdb written": 300, "vda in all": 2600}
+    )
+    assert shown("operations") == {
+        **near({"vda reads": 20, "vdb reads": 10, "vda writes": 6, "vdb writes": 3}),
+        "flushes": None,
+    }
+    assert charts["disk"]["limits"] == [["limit of vda", 10485760]]
 
 
 @pytest.mark.parametrize(

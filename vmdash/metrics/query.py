@@ -135,8 +135,19 @@ def labels(**wanted: str | Iterable[str]) -> str:
         if isinstance(value, str):
             parts.append(f"{name}={_quoted(value)}")
         else:
-            parts.append(f"{name}=~{_quoted('|'.join(_literal(one) for one in value))}")
+            parts.append(f"{name}=~{_one_of(value)}")
     return f"{{{','.join(parts)}}}"
+
+
+def other_than(name: str, values: Iterable[str]) -> str:
+    """For `narrowed`: none of these values of a label. Any text is safe in it."""
+    return f"{name}!~{_one_of(values)}"
+
+
+def narrowed(only: str, more: str) -> str:
+    """A selector that wants both; either may be empty."""
+    parts = [part for part in (only.strip("{}"), more.strip("{}")) if part]
+    return f"{{{','.join(parts)}}}" if parts else ""
 
 
 def rate(series: str, over: str) -> str:
@@ -157,6 +168,10 @@ def _of_several(function: str, series: str, over: str) -> str:
 def _quoted(value: str) -> str:
     text = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{text}"'
+
+
+def _one_of(values: Iterable[str]) -> str:
+    return _quoted("|".join(_literal(value) for value in values))
 
 
 def _literal(value: str) -> str:

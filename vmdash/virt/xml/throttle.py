@@ -24,11 +24,16 @@ _WORDS = {"all": "limit of {}", "reads": "limit of reads of {}", "writes": "limi
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """One limit of one disk: bytes or operations per second."""
+    """One limit of one disk: bytes or operations per second. `counted` is one of the values of `LIMITS`."""
 
-    words: str
+    disk: str
+    counted: str
     value: float
     is_bytes: bool
+
+    @property
+    def words(self) -> str:
+        return _WORDS[self.counted].format(self.disk)
 
 
 def limits_of(disk: etree._Element) -> dict[str, int]:
@@ -51,8 +56,6 @@ def throttles(definition: str) -> list[Throttle]:
         name = target.get("dev", "") if target is not None else ""
         limits = limits_of(disk)
         found += [
-            Throttle(_WORDS[counted].format(name), limits[key], "bytes" in key)
-            for key, counted in LIMITS.items()
-            if key in limits
+            Throttle(name, counted, limits[key], "bytes" in key) for key, counted in LIMITS.items() if key in limits
         ]
     return found
