@@ -46,6 +46,17 @@ export class Plot {
     return this.#plot?.ctx.canvas;
   }
 
+  /** uPlot's own chart, once there is one. */
+  get drawn() {
+    return this.#plot;
+  }
+
+  /** One point, as the legend has it. */
+  words(at) {
+    const { lines, unit } = this.#spec;
+    return lines.map((line, index) => `${line.label} ${UNITS[unit].write(this.#raw(index, at))}`).join(", ");
+  }
+
   get spec() {
     return this.#spec;
   }

@@ -7,6 +7,7 @@
  */
 import { ChartData } from "./chart-data.js";
 import { showEvents } from "./chart-events.js";
+import { startKeys } from "./chart-keys.js";
 import { Plot } from "./chart-plot.js";
 import { savePicture } from "./chart-png.js";
 import { showSpread } from "./chart-spread.js";
@@ -37,7 +38,10 @@ export function startCharts() {
       const least = Math.max(to - from, LEAST_SPAN_S);
       choose(`${place.dataset.kept}from=${Math.floor(from)}&to=${Math.ceil(from + least)}`);
     },
-    reset: () => choose(place.dataset.before),
+    reset: () => place.dataset.query !== place.dataset.before && choose(place.dataset.before),
+    say: (words) => {
+      place.querySelector("[data-said]").textContent = words;
+    },
   };
   const plots = new Map(boxes.map((box) => [box.dataset.chart, new Plot(box.querySelector("[data-plot]"), page)]));
 
@@ -132,6 +136,7 @@ export function startCharts() {
     });
   }
   for (const box of boxes) {
+    startKeys(box.querySelector("[data-plot]"), plots.get(box.dataset.chart), page);
     const button = box.querySelector("[data-png]");
     button.hidden = false;
     button.addEventListener("click", () => {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -74,6 +76,46 @@ async def test_a_part_is_drawn_on_one_chart_and_shown_by_all(web: Web, guest: Do
         await drawn(page)
         await page.get_by_role("link", name="Back", exact=True).click()
         await page.wait_for_url("**range=hour")
+
+
+async def test_without_a_mouse(web: Web, guest: Domain, viewer: User) -> None:
+    """Along a chart, with what is there said and shown on all; a part of it finer, and back."""
+    async with browser_page(web, viewer) as page:
+        await page.goto(f"/domains/{guest.pk}/?range=hour")
+        await drawn(page)
+        chart, said = page.get_by_role("application", name="CPU and steal"), page.locator("[data-said]")
+        other = page.locator("[data-chart=memory] .u-legend .u-series").first
+        await chart.focus()
+        await page.keyboard.press("ArrowLeft")  # begins at the newest point
+        await expect(said).to_have_text(re.compile(r"^\S+: CPU [\d.]+ %, steal [\d.]+ %$"))
+        newest = await said.text_content()
+        await page.keyboard.press("ArrowLeft")
+        await expect(said).not_to_have_text(newest or "")
+        moment = (await said.text_content() or "").split(": ")[0]
+        await expect(other).to_contain_text(moment)
+        await page.keyboard.press("ArrowRight")
+        await expect(said).to_have_text(newest or "")
+        for _ in range(40):
+            await page.keyboard.press("Shift+ArrowLeft")
+        await expect(said).to_contain_text("Marked from")
+        assert await chart.locator(".u-select").evaluate("(part) => part.offsetWidth") > 20
+        await page.keyboard.press("Escape")  # drops what was marked
+        assert await chart.locator(".u-select").evaluate("(part) => part.offsetWidth") == 0
+        assert page.url.endswith("?range=hour")
+        for _ in range(40):
+            await page.keyboard.press("Shift+ArrowRight")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**from=*to=*")
+        asked = parse_qs(urlsplit(page.url).query)
+        assert int(asked["to"][0]) - int(asked["from"][0]) == pytest.approx(40 * 15, abs=2)
+        await drawn(page)
+        await expect(chart).to_be_focused()
+        await page.keyboard.press("Escape")
+        await page.wait_for_url("**range=hour")
+        await drawn(page)
+        await page.keyboard.press("End")
+        await page.keyboard.press("Tab")
+        await expect(other).not_to_contain_text(":")  # the cursor goes with the focus
 
 
 async def test_the_hour_goes_on_with_each_tick(web: Web, guest: Domain, viewer: User) -> None:
