@@ -83,6 +83,27 @@ def test_counters_become_shares_and_rates(victoria_metrics: str, viewer_client: 
     assert body["live"]
 
 
+def test_of_many_vcpus_the_busiest_and_the_worst_are_drawn(victoria_metrics: str, viewer_client: Client) -> None:
+    """Lines for more than 16 could not be told apart. The busiest need not be the one that waits the longest."""
+    guest = DomainFactory.create(vcpus=17, max_vcpus=17)
+    now = int(time.time() * 1000)
+    lines = [
+        f'libvirt_domain_vcpu_{figure}_seconds_total{{uuid="{guest.pk}",vcpu="{vcpu}"}} '
+        f"{share * step * 10} {now - (30 - step) * 10_000}"
+        for step in range(30)
+        for vcpu in range(17)
+        for figure, share in (("time", 0.9 if vcpu == 3 else 0.2), ("delay", 0.4 if vcpu == 16 else 0.01))
+    ]
+    httpx.post(f"{victoria_metrics}/api/v1/import/prometheus", content="\n".join(lines)).raise_for_status()
+
+    body = with_figures(viewer_client, guest, "", "vcpus", "CPU of the busiest")
+
+    assert len(body["charts"]["vcpus"]["lines"]) == 2
+    assert line(body, "vcpus", "CPU of the busiest")[-12] == pytest.approx(90, rel=0.02)
+    assert line(body, "vcpus", "steal of the worst")[-12] == pytest.approx(40, rel=0.02)
+    assert "Busiest and worst vCPU" in viewer_client.get(f"/domains/{guest.pk}/").content.decode()
+
+
 @pytest.mark.parametrize(("span", "hours"), [("day", 24), ("week", 168), ("month", 720)])
 def test_longer_ranges_show_the_same_and_gaps_stay_gaps(
     victoria_metrics: str, viewer_client: Client, span: str, hours: int
