@@ -15,6 +15,7 @@ class DomainsConfig(AppConfig):
         from domains.migration import check_job, job  # noqa: F401  (declare their job kinds)
         from domains.models import Domain
         from domains.numa import job as placing  # noqa: F401  (declares its job kind)
+        from domains.numa.balance import job as balancing  # noqa: F401  (declares its job kind)
         from domains.places import GUEST_PATHS
         from domains.snapshots import kinds  # noqa: F401  (declares its job kinds)
         from domains.tuning import job as tuning  # noqa: F401  (declares its job kind)

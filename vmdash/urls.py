@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("domains/", include("domains.urls")),
     path("desk/", include("domains.desk.urls")),
     path("hosts/", include("domains.draining.urls")),
+    path("hosts/", include("domains.numa.balance.urls")),
     path("hosts/", include("hosts.urls")),
     path("storage/", include("storage.urls")),
     path("capacity/", include("domains.capacity.urls")),

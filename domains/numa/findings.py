@@ -6,7 +6,7 @@ only ever called spread, and everything says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -54,7 +54,9 @@ class Kind(StrEnum):
     SPREAD = "spread"
     """vCPUs run in several cells although one has room for all of it."""
     UNEVEN = "uneven"
-    """One cell of a host is busy or full while another has much to spare."""
+    """The CPUs of one cell of a host are busy while those of another have much to spare."""
+    FULL = "full"
+    """The memory of one cell of a host is full while another has much to spare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +88,16 @@ def uneven(loads: Sequence[CellLoad]) -> list[Finding]:
     return [found for found in (_uneven_cpus(loads), _uneven_memory(loads)) if found]
 
 
+def is_uneven(percents: Collection[float]) -> bool:
+    """Of the CPUs of each cell, so much is used."""
+    return len(percents) > 1 and max(percents) >= BUSY_PERCENT and min(percents) <= IDLE_PERCENT
+
+
 def _uneven_cpus(loads: Sequence[CellLoad]) -> Finding | None:
     known = [(load.cpu, load) for load in loads if load.cpu is not None]
-    if len(known) < 2:
+    if not is_uneven([cpu for cpu, _ in known]):
         return None
     (least, idle), (most, busy) = min(known, key=lambda one: one[0]), max(known, key=lambda one: one[0])
-    if most < BUSY_PERCENT or least > IDLE_PERCENT:
-        return None
     headline = (
         f"The CPUs of cell {busy.number} are {percent(most)} busy, those of cell {idle.number} only {percent(least)}."
     )
@@ -115,7 +120,7 @@ def _uneven_memory(loads: Sequence[CellLoad]) -> Finding | None:
         f"{percent(most)}."
     )
     return Finding(
-        Kind.UNEVEN,
+        Kind.FULL,
         headline,
         f"New memory of what runs in cell {full.number} then comes from farther away, unless cached files give way: "
         f"libvirt counts these as used. {_held(full)}",
@@ -160,7 +165,7 @@ def confined(guest: GuestPlaces, cell: Cell) -> Placement:
 
 def shortage(guest: GuestPlaces, cell: Cell) -> str:
     """What speaks against having all of its memory in this cell; empty where nothing is known to."""
-    if not _is_short(guest, cell):
+    if not is_short(guest, cell):
         return ""
     if _mode_in_one_cell(guest) in NOWHERE_ELSE:
         outcome = "it may not start, or the host may end it while it runs"
@@ -177,7 +182,7 @@ def best_cell(guest: GuestPlaces, cells: Sequence[Cell]) -> Cell | None:
     Others are not left out, since cached files and the guest's own memory count as used: how much that is in each cell
     is not told."""
     large = [cell for cell in cells if guest.vcpus <= len(cell.cpus) and guest.memory_kib <= cell.memory_kib]
-    roomy = [cell for cell in large if not _is_short(guest, cell)]
+    roomy = [cell for cell in large if not is_short(guest, cell)]
     return max(
         roomy or large,
         key=lambda cell: (sum(cpu in cell.cpus for cpu in guest.places.values()), -cell.number),
@@ -189,7 +194,7 @@ def _mode_in_one_cell(guest: GuestPlaces) -> str:
     return guest.placement.mode or "strict"
 
 
-def _is_short(guest: GuestPlaces, cell: Cell) -> bool:
+def is_short(guest: GuestPlaces, cell: Cell) -> bool:
     """Less is free than it may use. Not asked of a cell that its memory policy is for already: some of what is used
     there is its own then, and how much is not told."""
     if cell.free_kib is None or guest.placement.cells == (cell.number,):

@@ -57,7 +57,7 @@ def place_page(domain: Domain, choice: str, user: User) -> PlacePage:
     return PlacePage(
         cells=selectors.cells_of(domain.host, tick if sees_host else None),
         finding=selectors.finding_of(domain, tick),
-        before=_words_before(domain),
+        before=words_before(domain),
         after=services.words_of(wanted.placement) if wanted else "",
         refused=refused,
         policy_waits=bool(wanted and wanted.placement.mode) and domain.is_active,
@@ -65,7 +65,8 @@ def place_page(domain: Domain, choice: str, user: User) -> PlacePage:
     )
 
 
-def _words_before(domain: Domain) -> str:
+def words_before(domain: Domain) -> str:
+    """What its definition says."""
     try:
         return services.words_of(Placement.parse(domain.xml)) if domain.xml else "not read yet"
     except InvalidDefinition:

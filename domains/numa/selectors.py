@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from domains.figures import is_fresh
 from domains.models import ACTIVE_STATES, Domain
-from domains.numa.findings import Cell, Finding, GuestPlaces, cell_of, find
+from domains.numa.findings import Cell, CellLoad, Finding, GuestPlaces, cell_of, find
 from hosts.models import Host
 from vmdash.jobs.models import Job
 from vmdash.live import cache
@@ -91,6 +91,28 @@ def places_of(guest: Domain, tick: Tick | None) -> GuestPlaces:
     )
     places = {int(number): cpu for number, cpu in told.items() if cpu is not None} if guest.is_active else {}
     return GuestPlaces(guest.name, guest.vcpus, guest.memory_kib, placement, places)
+
+
+def loads_of(cells: Sequence[Cell], tick: Tick | None, guests: Iterable[Domain]) -> list[CellLoad]:
+    """Of the cells that the tick tells of; `guests` are those of the host that may be named."""
+    samples = {one["cell"]: one for one in tick.get("cells", [])} if tick else {}
+    told, named = [(cell, samples[cell.number]) for cell in cells if cell.number in samples], list(guests)
+    return [
+        CellLoad(
+            cell.number,
+            sample["cpu"],
+            sample["mem_free"],
+            sample["mem_total"],
+            tuple(guest.name for guest in named if _is_held(guest, cell)),
+        )
+        for cell, sample in told
+    ]
+
+
+def _is_held(guest: Domain, cell: Cell) -> bool:
+    """Nothing of it may go elsewhere: all of its pins, or its memory policy, are within the cell."""
+    pinned = [cpu for cpus in guest.vcpu_pins.values() for cpu in cpus]
+    return guest.numa_cells == [cell.number] or (bool(pinned) and set(pinned) <= set(cell.cpus))
 
 
 def finding_of(guest: Domain, tick: Tick | None) -> Finding | None:

@@ -42,7 +42,7 @@ def wanted(guest: Domain, choice: str, tick: Tick | None) -> Wanted:
     Raises:
         InvalidInput: there is no such cell. Conflict: nothing is wrong, or nothing would put it right.
     """
-    places, cells = _known_places(guest, tick), cells_of(guest.host, tick)
+    places, cells = known_places(guest, tick), cells_of(guest.host, tick)
     placement = _chosen(guest, choice, places, cells)
     warnings = (shortage(places, cell) for cell in cells if placement.cells == (cell.number,))
     return Wanted(placement, next(warnings, ""))
@@ -79,12 +79,17 @@ def last_place(domain: Domain) -> Job | None:
     return done.order_by("-finished_at").first()
 
 
-def undo(*, domain: Domain, user: User) -> Job:
+def place_as_part(*, domain: Domain, placement: Placement, user: User, parent: Job) -> Job:
+    """Have it placed so, as a part of another job. Raises NotPermitted, Conflict, JobInTheWay."""
+    return _request(domain, placement, user, parent=parent)
+
+
+def undo(*, domain: Domain, user: User, parent: Job | None = None) -> Job:
     """Set again what held before the last placement. Raises NotFound: there was none; NotPermitted, JobInTheWay."""
     job = last_place(domain)
     if job is None or "before" not in job.parameters:
         raise NotFound(f"Nobody has placed {domain.name} by vmdash.")
-    return _request(domain, Placement.of(job.parameters["before"]), user, undoes=job)
+    return _request(domain, Placement.of(job.parameters["before"]), user, undoes=job, parent=parent)
 
 
 def again(*, job: Job, user: User) -> Job:
@@ -110,8 +115,8 @@ def words_of(placement: Placement) -> str:
     return "; ".join(parts) or "anywhere"
 
 
-def _known_places(guest: Domain, tick: Tick | None) -> GuestPlaces:
-    """With the mode of its memory policy as in its definition."""
+def known_places(guest: Domain, tick: Tick | None) -> GuestPlaces:
+    """As `selectors.places_of`, with the mode of its memory policy as in its definition."""
     places = places_of(guest, tick)
     return replace(places, placement=replace(places.placement, mode=_mode_of(guest) or places.placement.mode))
 
@@ -124,18 +129,26 @@ def _mode_of(guest: Domain) -> str:
         return ""
 
 
-def _request(domain: Domain, wanted: Placement, user: User, *, undoes: Job | None = None) -> Job:
+def check_permitted(domain: Domain, user: User) -> None:
+    """Raises NotPermitted."""
+    if can(user, Permission.OPERATE, domain):
+        return
+    record(
+        user=user,
+        action=PLACE.name,
+        target_kind="domain",
+        target_id=domain.pk,
+        target_name=domain.name,
+        refused=True,
+    )
+    raise NotPermitted(f"You may not {Permission.OPERATE.label}.")
+
+
+def _request(
+    domain: Domain, wanted: Placement, user: User, *, undoes: Job | None = None, parent: Job | None = None
+) -> Job:
     title = f"Place {domain.name} {_where(wanted)}" if undoes is None else f"Undo: {undoes.label}"
-    if not can(user, Permission.OPERATE, domain):
-        record(
-            user=user,
-            action=PLACE.name,
-            target_kind="domain",
-            target_id=domain.pk,
-            target_name=domain.name,
-            refused=True,
-        )
-        raise NotPermitted(f"You may not {Permission.OPERATE.label}.")
+    check_permitted(domain, user)
     if reason := host_obstacle(domain.host):
         raise Conflict(cannot(title, reason))
     return jobs.create(
@@ -145,6 +158,7 @@ def _request(domain: Domain, wanted: Placement, user: User, *, undoes: Job | Non
         label=title,
         parameters={"after": wanted.stored()},
         virsh=virsh_commands(domain.name, wanted, tuple(range(domain.host.cpus)), domain.vcpus),
+        parent=parent,
     )
 
 

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django import template
 
-from domains.models import Domain
-from domains.numa.findings import Cell, CellLoad, Finding, uneven
-from domains.numa.selectors import Misplaced, VcpuShown, cells_of, finding_of, vcpus_on
+from domains.numa.balance.plan import may_balance
+from domains.numa.balance.services import undoable
+from domains.numa.findings import Finding, uneven
+from domains.numa.selectors import Misplaced, VcpuShown, cells_of, finding_of, loads_of, vcpus_on
+from vmdash.jobs.models import Job
 from vmdash.live.messages import CellSample
 
 if TYPE_CHECKING:
@@ -61,16 +63,20 @@ class ShownCells:
     """Of the host itself."""
     looked_at: int | None
     """When it was looked at them, in Unix milliseconds."""
+    may_balance: bool
+    undoes: Job | None
+    """The last balancing, where the person may undo it."""
 
 
 @register.simple_tag(takes_context=True)
 def numa_of(context: dict[str, Any], page: HostPage) -> ShownCells | None:
-    """None for a host with one cell. One query."""
+    """None for a host with one cell. Three queries, and a few more where it was balanced before."""
     host, tick = page.host, page.figures.tick
     cells = cells_of(host)
     if len(cells) < 2:
         return None
-    vcpus = vcpus_on(context["request"].user, host, tick)
+    user = context["request"].user
+    vcpus, operates = vcpus_on(user, host, tick), may_balance(host, user)
     by_cpu: dict[int | None, list[VcpuShown]] = {}
     for vcpu in vcpus:
         by_cpu.setdefault(vcpu.cpu, []).append(vcpu)
@@ -91,17 +97,8 @@ def numa_of(context: dict[str, Any], page: HostPage) -> ShownCells | None:
         ],
         unplaced=by_cpu.get(None, []),
         misplaced=[Misplaced(guest, found) for guest in guests.values() if (found := finding_of(guest, tick))],
-        uneven=uneven([_load(cell, samples[cell.number], guests.values()) for cell in cells if cell.number in samples]),
+        uneven=uneven(loads_of(cells, tick, guests.values())),
         looked_at=tick.get("looked_at") if tick else None,
+        may_balance=operates,
+        undoes=undoable(host, user) if operates else None,
     )
-
-
-def _load(cell: Cell, sample: CellSample, guests: Iterable[Domain]) -> CellLoad:
-    held = tuple(guest.name for guest in guests if _is_held(guest, cell))
-    return CellLoad(cell.number, sample["cpu"], sample["mem_free"], sample["mem_total"], held)
-
-
-def _is_held(guest: Domain, cell: Cell) -> bool:
-    """Nothing of it may go elsewhere: all of its pins, or its memory policy, are within the cell."""
-    pinned = [cpu for cpus in guest.vcpu_pins.values() for cpu in cpus]
-    return guest.numa_cells == [cell.number] or (bool(pinned) and set(pinned) <= set(cell.cpus))

@@ -49,6 +49,7 @@ def bodies(world: World) -> dict[str, Any]:
         "replace_credential": {"username": "vmdash", "password": "another"},
         "drain_host": {"mark": "of another plan"},
         "return_guests": {"mark": "of another plan"},
+        "balance_host": {"moves": [{"uuid": guest, "cell": 0}]},
         "add_schedule": {"name": "nightly", "guest": guest},
         "change_schedule": {"keep_last": 4},
         "tune_guest": {"memory_kib": 262_144},
@@ -108,6 +109,7 @@ QUERIES = {"remove_host": "?confirm=no", "delete_volume": "?confirm=no", "remove
 REFUSED = {
     "remove_host": "422",
     "delete_volume": "422",
+    "balance_host": "422",
     "copy_image": "422",
     "remove_group": "422",
     "leave_group": "409",

@@ -14,6 +14,7 @@ from vmdash.api.once import PARAMETER
 from vmdash.api.operations import (
     alerts,
     audit,
+    balance,
     capacity,
     consoles,
     credentials,
@@ -88,6 +89,7 @@ for prefix, router in (
     ("/hosts", host_tests.router),
     ("/hosts", ksm.router),
     ("/hosts", draining.router),
+    ("/hosts", balance.router),
     ("/credentials", credentials.router),
     ("/snapshot-schedules", schedules.router),
     ("/guests", guests.router),
