@@ -16,6 +16,7 @@ from vmdash.virt.xml.placement import Placement
 
 if TYPE_CHECKING:
     from vmdash.access.models import User
+    from vmdash.virt.placement import Applied
 
 
 def _run(ctx: JobContext) -> Result:
@@ -23,20 +24,34 @@ def _run(ctx: JobContext) -> Result:
     if reason := host_obstacle(domain.host):
         raise Unavailable(f"{ctx.job.label} is not possible: {reason}")
     try:
-        running = _apply(ctx)
+        applied = _apply(ctx)
     except HostError as error:
         raise OutcomeUnknown(error.message) from error
-    wanted = Placement.of(ctx.parameters["after"])
-    if running:
-        ctx.log("It is pinned so from now on.")
-        if wanted.mode != ctx.parameters["before"]["mode"] or list(wanted.cells) != ctx.parameters["before"]["cells"]:
-            ctx.log("Its memory policy is in its definition and holds from its next start; pages stay where they are.")
-    else:
-        ctx.log("It holds from its next start.")
+    wanted, before = Placement.of(ctx.parameters["after"]), Placement.of(ctx.parameters["before"])
+    for line in words_of(applied, new_policy=(wanted.mode, wanted.cells) != (before.mode, before.cells)):
+        ctx.log(line)
     return {}
 
 
-def _apply(ctx: JobContext) -> bool:
+def words_of(applied: Applied, *, new_policy: bool) -> list[str]:
+    """What came about, in sentences. `new_policy`: its definition had another memory policy."""
+    if not applied.running:
+        return ["It holds from its next start."]
+    words = ["It is pinned so from now on."]
+    if applied.memory_moves:
+        words.append(
+            "Its memory comes from the new cells from now on, and the host moves there what it has, as far as it can; "
+            "how far that is, libvirt does not tell."
+        )
+    elif applied.refused:
+        words.append(f"{applied.refused.message} {applied.refused.detail}".strip())
+        words.append("Its memory stays where it is: the new policy is in its definition and holds from its next start.")
+    elif new_policy:
+        words.append("Its memory policy is in its definition and holds from its next start; pages stay where they are.")
+    return words
+
+
+def _apply(ctx: JobContext) -> Applied:
     from vmdash.virt import placement
 
     domain = target_of(ctx.job)

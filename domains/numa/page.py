@@ -13,7 +13,7 @@ from vmdash.access.roles import Permission, can
 from vmdash.exceptions import Conflict, InvalidInput
 from vmdash.live import cache
 from vmdash.virt.errors import InvalidDefinition
-from vmdash.virt.xml.placement import Placement
+from vmdash.virt.xml.placement import MOVABLE_MODE, Placement
 
 if TYPE_CHECKING:
     from vmdash.access.models import User
@@ -30,6 +30,8 @@ class PlacePage:
     refused: Conflict | InvalidInput | None
     policy_waits: bool
     """The memory policy counts from its next start only."""
+    policy_moves: bool
+    """The host is asked to move its memory at once; where it refuses, the policy counts from its next start."""
     warning: str
     """The cell that it would get may be too full; empty otherwise. It can be had all the same."""
 
@@ -53,6 +55,7 @@ def place_page(domain: Domain, choice: str, user: User) -> PlacePage:
         wanted = services.wanted(domain, choice, tick)
     except (Conflict, InvalidInput) as error:
         refused = error
+    mode = wanted.placement.mode if wanted else ""
     sees_host = can(user, Permission.VIEW, domain.host)
     return PlacePage(
         cells=selectors.cells_of(domain.host, tick if sees_host else None),
@@ -60,7 +63,8 @@ def place_page(domain: Domain, choice: str, user: User) -> PlacePage:
         before=words_before(domain),
         after=services.words_of(wanted.placement) if wanted else "",
         refused=refused,
-        policy_waits=bool(wanted and wanted.placement.mode) and domain.is_active,
+        policy_waits=mode not in ("", MOVABLE_MODE) and domain.is_active,
+        policy_moves=mode == MOVABLE_MODE and domain.is_active,
         warning=wanted.warning if wanted and sees_host else "",
     )
 

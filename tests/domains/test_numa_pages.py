@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from domains.models import Domain
-from domains.numa.job import PLACE
+from domains.numa.job import PLACE, words_of
 from tests.factories import DomainFactory, HostFactory, JobFactory, UserFactory
 from tests.ticks import guest_sample, write_tick
 from vmdash.access.models import Grant, User
@@ -18,6 +18,8 @@ from vmdash.access.reach import Scope
 from vmdash.access.roles import Role
 from vmdash.jobs.models import Job
 from vmdash.live.messages import CellSample
+from vmdash.virt.errors import InvalidState
+from vmdash.virt.placement import Applied
 
 pytestmark = pytest.mark.django_db
 
@@ -100,6 +102,41 @@ def test_a_memory_policy_keeps_its_mode(operator_client: Client, wrong: Domain, 
         assert job.parameters["after"]["mode"] == mode
         assert f"--mode {mode} " in job.virsh
         job.delete()
+
+
+def test_it_is_said_beforehand_whether_its_memory_may_move(operator_client: Client, wrong: Domain) -> None:
+    for mode, words in (
+        ("strict", "A memory policy that is new holds from its next start"),
+        ("restrictive", "Its host is asked to move its memory, too"),
+    ):
+        policy = f"<domain><numatune><memory mode='{mode}' nodeset='0'/></numatune></domain>"
+        Domain.objects.filter(pk=wrong.pk).update(xml=policy)
+        assert words in page(operator_client, "guest-place", wrong.pk)
+
+
+PINNED, WAITS = "It is pinned so from now on.", "holds from its next start"
+
+
+@pytest.mark.parametrize(
+    ("applied", "new_policy", "expected"),
+    [
+        (Applied(running=False), True, ["It holds from its next start."]),
+        (Applied(running=True), False, [PINNED]),
+        (Applied(running=True), True, [PINNED, WAITS]),
+        (Applied(running=True, memory_moves=True), True, [PINNED, "the host moves there what it has"]),
+        (
+            Applied(running=True, refused=InvalidState("Cannot move it.", detail="No cpuset.")),
+            True,
+            [PINNED, "Cannot move it. No cpuset.", WAITS],
+        ),
+    ],
+)
+def test_the_log_of_the_job_says_what_came_of_the_memory(
+    applied: Applied, new_policy: bool, expected: list[str]
+) -> None:
+    lines = words_of(applied, new_policy=new_policy)
+    assert len(lines) == len(expected)
+    assert all(words in line for words, line in zip(expected, lines, strict=True))
 
 
 def test_a_guest_without_a_memory_policy_gets_a_strict_one(operator_client: Client, wrong: Domain) -> None:

@@ -68,3 +68,5 @@ def test_the_same_in_a_shell() -> None:
         "virsh vcpupin web1 0 4-5 --live --config; virsh vcpupin web1 1 0-5 --live --config; "
         "virsh emulatorpin web1 4-5 --live --config; virsh numatune web1 --mode strict --nodeset 1 --config"
     )
+    movable = Placement(mode="restrictive", cells=(1,))
+    assert virsh_commands("web1", movable, (0,), 1).endswith("--mode restrictive --nodeset 1 --live --config")

@@ -1,35 +1,64 @@
 """Pinning a guest and its memory policy: read from a host, and changed there.
 
-Pinning works at once, on a guest that runs, and in its definition. libvirt changes the memory policy of a guest that
-runs only in some cases, and does not say which pages moved; so the policy is changed in the definition alone, for the
-next start. Source: virDomainPinVcpuFlags, virDomainPinEmulator.
+Pinning works at once, on a guest that runs, and in its definition. The cells of a memory policy change for a guest that
+runs only where its mode is `restrictive`, on hosts that keep guests in control groups with a cpuset (libvirt refuses it
+otherwise, for `strict` since 8.0: QEMU binds such memory itself, and nothing moves it). The kernel then moves what the
+guest has, as far as it can, and libvirt does not say how far that is. Everything else holds from the next start.
+Source: virDomainPinVcpuFlags, virDomainPinEmulator, virDomainSetNumaParameters; Linux, "cpuset.mems" in cgroup-v2.rst.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import libvirt
 
+from vmdash.virt import cpuset
 from vmdash.virt.connection import HostConnection
+from vmdash.virt.errors import CallError
 from vmdash.virt.guest import Guest
 from vmdash.virt.translation import translate
-from vmdash.virt.xml.placement import Placement, with_placement
+from vmdash.virt.xml.placement import MOVABLE_MODE, Placement, with_placement
 
 
-def apply(connection: HostConnection, guest: Guest, wanted: Placement) -> bool:
-    """Make it so: in the definition, where the guest has one, and pinning at once while it runs. Returns whether it
-    runs.
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What came about. ``memory_moves``: the cells of its memory policy were changed while it runs. ``refused``: they
+    were to be, and why the host would not; it holds from the next start then."""
+
+    running: bool
+    memory_moves: bool = False
+    refused: CallError | None = None
+
+
+def apply(connection: HostConnection, guest: Guest, wanted: Placement) -> Applied:
+    """Make it so: in the definition, where the guest has one, and at once what can be while it runs.
 
     Raises VirtError; what was done before stays.
     """
     facts = guest.facts()
-    running = facts.status.state.is_active
     if facts.persistent:
         changed = with_placement(guest.xml(secure=True, inactive=True), wanted)
         with translate(f"change the definition of {guest.name}", guest.host):
             connection.raw.defineXML(changed)
-    if running:
-        _pin_now(connection, guest, wanted)
-    return running
+    if not facts.status.state.is_active:
+        return Applied(running=False)
+    _pin_now(connection, guest, wanted)
+    return move_memory(guest, wanted)
+
+
+def move_memory(guest: Guest, wanted: Placement) -> Applied:
+    """Have the memory of a guest that runs come from other cells, where its mode allows that. Raises HostError."""
+    now = Placement.parse(guest.xml())
+    if not now.mode == wanted.mode == MOVABLE_MODE or now.cells == wanted.cells:
+        return Applied(running=True)
+    cells = {libvirt.VIR_DOMAIN_NUMA_NODESET: cpuset.text_of(wanted.cells)}
+    try:
+        with translate(f"move the memory of {guest.name}", guest.host):
+            guest.raw.setNumaParameters(cells, libvirt.VIR_DOMAIN_AFFECT_LIVE)
+    except CallError as error:
+        return Applied(running=True, refused=error)
+    return Applied(running=True, memory_moves=True)
 
 
 def read_now(connection: HostConnection, guest: Guest) -> Placement:

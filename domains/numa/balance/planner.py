@@ -11,7 +11,7 @@ from uuid import UUID
 
 from domains.numa.findings import Cell, GuestPlaces, Kind, cell_of, find, is_short, is_uneven
 from vmdash.virt import cpuset
-from vmdash.virt.xml.placement import Placement
+from vmdash.virt.xml.placement import MOVABLE_MODE, Placement
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def left_alone(guest: GuestPlaces, cells: Sequence[Cell]) -> str:
     if find(guest, cells):
         return ""
     placement = guest.placement
-    if placement.cells and placement.mode != "restrictive":
+    if placement.cells and placement.mode != MOVABLE_MODE:
         return (
             f"Its memory comes from cell{'s' if len(placement.cells) > 1 else ''} {cpuset.text_of(placement.cells)} "
             "by its memory policy, and would stay there while it runs."

@@ -66,6 +66,10 @@ class Placing(Schema):
     after: str = Field(description="What would be set; empty: nothing, and `obstacle` says why.")
     obstacle: str
     policy_waits: bool = Field(description="The memory policy would hold from its next start only.")
+    policy_moves: bool = Field(
+        description="Its host would be asked to move its memory at once; where it refuses, the policy holds from its "
+        "next start."
+    )
     warning: str = Field(description="The cell may be too full; empty: not known to be.")
     last: Job | None = Field(description="The last placement, which can be undone.")
 
@@ -108,7 +112,7 @@ def get_placement(request: SignedInRequest, uuid: UUID, asked: Query[CellAsked])
         cells=[NumaCell(**same_named(cell, *NumaCell.model_fields)) for cell in page.cells],
         vcpus=[PlacedVcpu(**same_named(one, *PlacedVcpu.model_fields)) for one in part.vcpus],
         finding=NumaFinding(**same_named(page.finding, *NumaFinding.model_fields)) if page.finding else None,
-        **same_named(page, "before", "after", "obstacle", "policy_waits", "warning"),
+        **same_named(page, "before", "after", "obstacle", "policy_waits", "policy_moves", "warning"),
         last=Job.of(job_row(part.undoes, request.user)) if part.undoes else None,
     )
 
@@ -117,7 +121,7 @@ def get_placement(request: SignedInRequest, uuid: UUID, asked: Query[CellAsked])
 @allow(Permission.OPERATE)
 @once
 def place_guest(request: SignedInRequest, uuid: UUID, wish: PlaceWish) -> Status[Job]:
-    """Pinning holds at once, a new memory policy from its next start."""
+    """Pinning holds at once, a new memory policy from its next start unless its mode is restrictive."""
     guest = find_guest(request, uuid, Permission.OPERATE)
     return asked_for(request, services.place(domain=guest, choice=wish.cell, user=request.user))
 

@@ -13,6 +13,9 @@ from lxml import etree
 
 from vmdash.virt import cpuset, xml
 
+MOVABLE_MODE = "restrictive"
+"""The memory policy whose cells can be changed while a guest runs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -93,7 +96,8 @@ def virsh_commands(name: str, wanted: Placement, all_cpus: tuple[int, ...], vcpu
     ]
     commands.append(f"emulatorpin {name} {cpuset.text_of(wanted.emulator or all_cpus)} --live --config")
     if wanted.mode:
-        commands.append(f"numatune {name} --mode {wanted.mode} --nodeset {cpuset.text_of(wanted.cells)} --config")
+        when = "--live --config" if wanted.mode == MOVABLE_MODE else "--config"
+        commands.append(f"numatune {name} --mode {wanted.mode} --nodeset {cpuset.text_of(wanted.cells)} {when}")
     return "; ".join(f"virsh {command}" for command in commands)
 
 
