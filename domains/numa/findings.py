@@ -177,6 +177,11 @@ def shortage(guest: GuestPlaces, cell: Cell) -> str:
     )
 
 
+def outgrows(guest: GuestPlaces, cell: Cell) -> bool:
+    """It has more memory than the cell, and by its memory policy would get none from elsewhere."""
+    return guest.memory_kib > cell.memory_kib and _mode_in_one_cell(guest) in NOWHERE_ELSE
+
+
 def best_cell(guest: GuestPlaces, cells: Sequence[Cell]) -> Cell | None:
     """The one with most of its vCPUs, among those in which it fits: if there are any, those with so much memory free.
     Others are not left out, since cached files and the guest's own memory count as used: how much that is in each cell

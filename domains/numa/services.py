@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 from domains.actions import cannot, host_obstacle
 from domains.models import Domain
-from domains.numa.findings import Cell, GuestPlaces, confined, proposal, shortage
+from domains.numa.findings import Cell, GuestPlaces, confined, outgrows, proposal, shortage
 from domains.numa.job import PLACE
 from domains.numa.selectors import cells_of, places_of
 from vmdash.access.audit import record
 from vmdash.access.models import User
 from vmdash.access.roles import Permission, can
 from vmdash.exceptions import Conflict, InvalidInput, NotFound, NotPermitted
+from vmdash.formats import kib
 from vmdash.jobs import services as jobs
 from vmdash.jobs.models import Job
 from vmdash.live import cache
@@ -40,7 +41,8 @@ def wanted(guest: Domain, choice: str, tick: Tick | None) -> Wanted:
     `tick` is the newest of its host. Needs `guest.host`.
 
     Raises:
-        InvalidInput: there is no such cell. Conflict: nothing is wrong, or nothing would put it right.
+        InvalidInput: there is no such cell. Conflict: it does not fit there; nothing is wrong, or nothing would put it
+        right.
     """
     places, cells = known_places(guest, tick), cells_of(guest.host, tick)
     placement = _chosen(guest, choice, places, cells)
@@ -60,7 +62,15 @@ def _chosen(guest: Domain, choice: str, places: GuestPlaces, cells: Sequence[Cel
                 f"{guest.name} has {guest.vcpus} vCPUs, and cell {chosen.number} has {len(chosen.cpus)} CPUs.",
                 hint="Choose a larger cell, or none.",
             )
-        return confined(places, chosen)
+        placement = confined(places, chosen)
+        if outgrows(places, chosen):
+            raise Conflict(
+                f"{guest.name} may use {kib(guest.memory_kib)} of memory, and cell {chosen.number} has "
+                f"{kib(chosen.memory_kib)} in all: by a memory policy that is {placement.mode} it could have none from "
+                "elsewhere.",
+                hint="Choose a larger cell, or none.",
+            )
+        return placement
     found = proposal(places, cells)
     if found is None:
         raise Conflict(f"Nothing is known to be wrong with where {guest.name} runs.")

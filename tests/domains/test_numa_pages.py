@@ -211,6 +211,31 @@ def test_one_that_does_not_fit_is_refused(operator_client: Client, wrong: Domain
     assert "cell 1 has 2 CPUs" in answer.content.decode()
 
 
+@pytest.mark.parametrize("mode", ["", "strict", "restrictive"])
+def test_a_policy_for_a_cell_that_is_smaller_than_the_guest_is_refused(
+    operator_client: Client, wrong: Domain, mode: str
+) -> None:
+    policy = f"<domain><numatune><memory mode='{mode}' nodeset='0'/></numatune></domain>" if mode else "<domain/>"
+    Domain.objects.filter(pk=wrong.pk).update(xml=policy, memory_kib=2048 * MIB)
+    answers = [
+        operator_client.get(reverse("guest-place", args=[wrong.pk]), {"cell": "1"}),
+        operator_client.post(reverse("guest-place-now", args=[wrong.pk]), {"cell": "1"}),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 409]
+    for answer in answers:
+        text = answer.content.decode()
+        assert "cache1 may use 2 GiB of memory, and cell 1 has 1 GiB in all" in text
+        assert f"by a memory policy that is {mode or 'strict'} it could have none from elsewhere." in text
+        assert "Place it so" not in text
+    assert not Job.objects.exists()
+
+
+def test_a_guest_that_prefers_a_small_cell_may_have_it(operator_client: Client, wrong: Domain) -> None:
+    policy = "<domain><numatune><memory mode='preferred' nodeset='0'/></numatune></domain>"
+    Domain.objects.filter(pk=wrong.pk).update(xml=policy, memory_kib=2048 * MIB)
+    assert operator_client.post(reverse("guest-place-now", args=[wrong.pk]), {"cell": "1"}).status_code == 302
+
+
 def test_the_last_placement_can_be_undone(operator_client: Client, wrong: Domain) -> None:
     before = {"pins": {"0": [2]}, "emulator": [], "mode": "strict", "cells": [0]}
     JobFactory.create(
