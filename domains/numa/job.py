@@ -27,14 +27,13 @@ def _run(ctx: JobContext) -> Result:
         applied = _apply(ctx)
     except HostError as error:
         raise OutcomeUnknown(error.message) from error
-    wanted, before = Placement.of(ctx.parameters["after"]), Placement.of(ctx.parameters["before"])
-    for line in words_of(applied, new_policy=(wanted.mode, wanted.cells) != (before.mode, before.cells)):
+    for line in words_of(applied):
         ctx.log(line)
     return {}
 
 
-def words_of(applied: Applied, *, new_policy: bool) -> list[str]:
-    """What came about, in sentences. `new_policy`: its definition had another memory policy."""
+def words_of(applied: Applied) -> list[str]:
+    """What came about, in sentences."""
     if not applied.running:
         return ["It holds from its next start."]
     words = ["It is pinned so from now on."]
@@ -46,7 +45,7 @@ def words_of(applied: Applied, *, new_policy: bool) -> list[str]:
     elif applied.refused:
         words.append(f"{applied.refused.message} {applied.refused.detail}".strip())
         words.append("Its memory stays where it is: the new policy is in its definition and holds from its next start.")
-    elif new_policy:
+    elif applied.policy_waits:
         words.append("Its memory policy is in its definition and holds from its next start; pages stay where they are.")
     return words
 

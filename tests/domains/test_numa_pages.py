@@ -118,23 +118,20 @@ PINNED, WAITS = "It is pinned so from now on.", "holds from its next start"
 
 
 @pytest.mark.parametrize(
-    ("applied", "new_policy", "expected"),
+    ("applied", "expected"),
     [
-        (Applied(running=False), True, ["It holds from its next start."]),
-        (Applied(running=True), False, [PINNED]),
-        (Applied(running=True), True, [PINNED, WAITS]),
-        (Applied(running=True, memory_moves=True), True, [PINNED, "the host moves there what it has"]),
+        (Applied(running=False), ["It holds from its next start."]),
+        (Applied(running=True), [PINNED]),
+        (Applied(running=True, policy_waits=True), [PINNED, WAITS]),
+        (Applied(running=True, memory_moves=True), [PINNED, "the host moves there what it has"]),
         (
-            Applied(running=True, refused=InvalidState("Cannot move it.", detail="No cpuset.")),
-            True,
+            Applied(running=True, policy_waits=True, refused=InvalidState("Cannot move it.", detail="No cpuset.")),
             [PINNED, "Cannot move it. No cpuset.", WAITS],
         ),
     ],
 )
-def test_the_log_of_the_job_says_what_came_of_the_memory(
-    applied: Applied, new_policy: bool, expected: list[str]
-) -> None:
-    lines = words_of(applied, new_policy=new_policy)
+def test_the_log_of_the_job_says_what_came_of_the_memory(applied: Applied, expected: list[str]) -> None:
+    lines = words_of(applied)
     assert len(lines) == len(expected)
     assert all(words in line for words, line in zip(expected, lines, strict=True))
 

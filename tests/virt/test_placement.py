@@ -53,7 +53,7 @@ def test_one_that_is_as_wanted_is_left_as_it_is(host: HostConnection) -> None:
 )
 def test_nothing_else_is_asked_of_a_guest_that_runs(host: HostConnection, mode: str, wanted: Placement) -> None:
     guest = bound(host, mode)
-    assert move_memory(guest, wanted) == Applied(running=True)
+    assert move_memory(guest, wanted) == Applied(running=True, policy_waits=True)
     assert policy(guest) == (mode, (0,))
 
 
@@ -67,7 +67,7 @@ def refusing(host: HostConnection, error: libvirt.libvirtError) -> Guest:
 def test_a_host_that_refuses_is_told_of_and_nothing_fails(host: HostConnection) -> None:
     error = libvirt_error(libvirt.VIR_ERR_OPERATION_INVALID, text="cgroup CPUSET controller is not mounted")
     applied = move_memory(refusing(host, error), Placement(mode="restrictive", cells=(1,)))
-    assert (applied.running, applied.memory_moves) == (True, False)
+    assert (applied.running, applied.memory_moves, applied.policy_waits) == (True, False, True)
     assert isinstance(applied.refused, InvalidState)
     assert "cgroup CPUSET controller is not mounted" in applied.refused.detail
 

@@ -23,11 +23,13 @@ from vmdash.virt.xml.placement import MOVABLE_MODE, Placement, with_placement
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What came about. ``memory_moves``: the cells of its memory policy were changed while it runs. ``refused``: they
-    were to be, and why the host would not; it holds from the next start then."""
+    """What came about. ``memory_moves``: the cells of its memory policy were changed while it runs. ``policy_waits``:
+    it runs with another policy, and the new one holds from its next start. ``refused``: that is so because the host
+    would not change it, and why."""
 
     running: bool
     memory_moves: bool = False
+    policy_waits: bool = False
     refused: CallError | None = None
 
 
@@ -50,14 +52,16 @@ def apply(connection: HostConnection, guest: Guest, wanted: Placement) -> Applie
 def move_memory(guest: Guest, wanted: Placement) -> Applied:
     """Have the memory of a guest that runs come from other cells, where its mode allows that. Raises HostError."""
     now = Placement.parse(guest.xml())
-    if not now.mode == wanted.mode == MOVABLE_MODE or now.cells == wanted.cells:
+    if (now.mode, now.cells) == (wanted.mode, wanted.cells):
         return Applied(running=True)
+    if not now.mode == wanted.mode == MOVABLE_MODE:
+        return Applied(running=True, policy_waits=True)
     cells = {libvirt.VIR_DOMAIN_NUMA_NODESET: cpuset.text_of(wanted.cells)}
     try:
         with translate(f"move the memory of {guest.name}", guest.host):
             guest.raw.setNumaParameters(cells, libvirt.VIR_DOMAIN_AFFECT_LIVE)
     except CallError as error:
-        return Applied(running=True, refused=error)
+        return Applied(running=True, policy_waits=True, refused=error)
     return Applied(running=True, memory_moves=True)
 
 
