@@ -14,6 +14,7 @@ from django.db.models.lookups import IContains, IRegex
 
 from domains import lookups  # noqa: F401  (registers `glob`)
 from domains.models import ACTIVE_STATES, Domain, DomainState
+from domains.numa.fleet import misplaced
 from hosts.models import Host
 
 MOST = 2**53
@@ -138,9 +139,12 @@ def _agent(sign: str, value: str, pattern: bool) -> Q:
 
 def _is(sign: str, value: str, pattern: bool) -> Q:
     _only_colon(sign)
-    if value.lower() != "template":
-        raise BadValue("write is:template.")
-    return Q(is_template=True)
+    match value.lower():
+        case "template":
+            return Q(is_template=True)
+        case "misplaced":
+            return Q(pk__in=misplaced())
+    raise BadValue("write is:template or is:misplaced.")
 
 
 def _autostart(sign: str, value: str, pattern: bool) -> Q:

@@ -19,6 +19,7 @@ from vmdash.virt.xml.placement import Placement
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
 
+    from domains.models import DomainQuerySet
     from vmdash.access.models import User
 
 
@@ -140,16 +141,27 @@ def vcpus_on(user: User | AnonymousUser, host: Host, tick: Tick | None) -> list[
 
 
 def misplaced_on(user: User | AnonymousUser, hosts: Sequence[Host]) -> list[Misplaced]:
-    """On hosts with more than one cell. One query, and one round trip for the ticks."""
+    """Those on these hosts that the person may see. One query, and one round trip for the ticks."""
+    return misplaced_among(Domain.objects.visible_to(user), hosts)
+
+
+def misplaced_among(guests: DomainQuerySet, hosts: Sequence[Host]) -> list[Misplaced]:
+    """On hosts with more than one cell. Of the guests, only what is needed here is read."""
     several = {host.pk: host for host in hosts if len(host.cells) > 1}
+    if not several:
+        return []
     ticks = cache.ticks(several)
+    cells = {pk: cells_of(host) for pk, host in several.items()}
     found = []
-    active = Domain.objects.visible_to(user).filter(host__in=several, state__in=ACTIVE_STATES).defer("xml")
+    active = guests.filter(host__in=several, state__in=ACTIVE_STATES).only(*_PLACE_FIELDS)
     for guest in active.order_by("name"):
         guest.host = several[guest.host_id]
-        if finding := finding_of(guest, ticks.get(guest.host_id)):
+        if finding := find(places_of(guest, ticks.get(guest.host_id)), cells[guest.host_id]):
             found.append(Misplaced(guest, finding))
     return found
+
+
+_PLACE_FIELDS = ("name", "host_id", "state", "vcpus", "memory_kib", "numa_cells", "vcpu_pins")
 
 
 def _active_on(user: User | AnonymousUser, host: Host) -> list[Domain]:

@@ -114,6 +114,7 @@ class TestJobs:
             return {row.job.pk: row.may_cancel for row in client.get(url).context["rows"]}
 
         assert may_cancel_by_job() == {world.job.pk: True, own.pk: True}
+        client.get("/")  # what is misplaced is found once, and kept for a while
         few = queries_of(may_cancel_by_job), queries_of(lambda: client.get("/"))
         for guest in DomainFactory.create_batch(5, host=world.host):
             part_of = JobFactory.create(domain=guest)

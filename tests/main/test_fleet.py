@@ -171,6 +171,7 @@ def test_the_number_of_queries_does_not_grow(operator_client: Client) -> None:
             write_tick(guest.host, {guest: guest_sample(steal=20)})
 
     more(2)
+    operator_client.get("/")  # what is misplaced is found once, and kept for a while
     few = queries_of(lambda: operator_client.get("/"))
     more(20)
     assert queries_of(lambda: operator_client.get("/")) == few

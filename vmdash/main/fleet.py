@@ -11,6 +11,7 @@ from uuid import UUID
 from domains.action_types import STATE_WORDS
 from domains.figures import fresh_samples, is_fresh
 from domains.models import ACTIVE_STATES, Domain, DomainState
+from domains.numa.fleet import count_misplaced
 from domains.rows import reason_words
 from domains.selectors import Group, count_by_host_and_state
 from domains.slowness import SLOW_STEAL_PERCENT
@@ -124,6 +125,8 @@ class Totals:
     cpus: int
     steal: float | None
     """Percent of the time of all vCPUs."""
+    misplaced: int
+    """Guests that run where they should not in the NUMA cells of their hosts."""
 
     @property
     def overcommit(self) -> float | None:
@@ -190,7 +193,7 @@ def fleet(user: User, *, site: str = "") -> Fleet:
     return Fleet(
         sites=by_site(tiles),
         named=named,
-        totals=_totals(hosts, groups, ticks.values()),
+        totals=_totals(hosts, groups, ticks.values(), count_misplaced(user)),
         silent_hosts=[tile for tile in tiles if tile.host.enabled and not tile.answers][:MOST_IN_LIST],
         casualties=_casualties(user),
         slow=[loss for loss in losses if loss.percent >= SLOW_STEAL_PERCENT][:MOST_SLOW],
@@ -248,7 +251,7 @@ def by_site(tiles: Iterable[H]) -> list[tuple[str, list[H]]]:
     return sorted(sites.items(), key=lambda item: (not item[0], item[0]))
 
 
-def _totals(hosts: Sequence[Host], groups: Sequence[Group], ticks: Iterable[Tick]) -> Totals:
+def _totals(hosts: Sequence[Host], groups: Sequence[Group], ticks: Iterable[Tick], misplaced: int) -> Totals:
     # Each host counts as much as it has vCPUs. Ticks of an older collector lack these.
     measured = [
         (tick["sample"]["steal"], tick["sample"].get("vcpus", tick["sample"]["running"]))
@@ -262,6 +265,7 @@ def _totals(hosts: Sequence[Host], groups: Sequence[Group], ticks: Iterable[Tick
         vcpus=sum(group.vcpus for group in groups if group.state in ACTIVE_STATES),
         cpus=sum(host.cpus for host in hosts),
         steal=sum((steal or 0) * vcpus for steal, vcpus in measured) / weight if weight else None,
+        misplaced=misplaced,
     )
 
 
