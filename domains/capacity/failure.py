@@ -157,7 +157,7 @@ def free_vcpus(park: Park, cpu_ratio: float) -> dict[int, float]:
 def why_stranded(park: Park, need: Need) -> str:
     others = [machine for pk, machine in park.machines.items() if pk != need.host]
     if OWN in need.demand[4]:
-        return "Its disks are on storage that only its own host reaches."
+        return "Its disks are on storage that no other host is known to reach."
     if park.possible(need):
         return "No host that could take it has enough memory left."
     if not others:

@@ -36,7 +36,7 @@ class Resource(models.TextChoices):
     STEAL = "steal", "CPU time lost to steal"
     LOST = "lost", "Lost to steal"
     """Of the CPU time that guests wanted, from 0 to 1."""
-    OVERCOMMIT = "overcommit", "vCPU a CPU"
+    OVERCOMMIT = "overcommit", "vCPUs per CPU"
 
 
 SHARES = (Resource.LOST, Resource.OVERCOMMIT)

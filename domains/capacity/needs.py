@@ -125,7 +125,7 @@ def why_not(demand: Demand, machine: Machine) -> str:
     if kind == "kvm" and not machine.virtualizes:
         return "has hardware virtualization"
     if OWN in storages:
-        return "reaches its disks: only its own host does"
+        return "is known to reach its disks"
     if not storages - {UNKNOWN} <= machine.storages:
         return "reaches its shared storage"
     if machine.networks is not None and not networks <= machine.networks:

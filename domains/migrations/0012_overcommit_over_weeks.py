@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                     ("guest_cpu", "CPU time of guests"),
                     ("steal", "CPU time lost to steal"),
                     ("lost", "Lost to steal"),
-                    ("overcommit", "vCPU a CPU"),
+                    ("overcommit", "vCPUs per CPU"),
                 ],
                 max_length=10,
             ),

@@ -159,7 +159,7 @@ def test_steal_is_shown_over_weeks_beside_overcommit(viewer_client: Client, kvm1
     share("overcommit", {19: 2.5})
     page = words(viewer_client)
     assert "Lost to steal 5 days are known: between 1 % and 8 %; over the last two weeks 2 %." in page
-    assert "vCPU a CPU 1 day is known: 2.5; over the last two weeks 2.5." in page
+    assert "vCPUs per CPU 1 day is known: 2.5; over the last two weeks 2.5." in page
     assert "mean of each day" in page
     lost, overcommit = viewer_client.get("/capacity/").context["courses"].charts
     assert [len(line.split()) for line in lost.lines] == [2, 3]  # a gap is no line
@@ -176,7 +176,7 @@ def test_courses_are_of_what_is_shown(viewer_client: Client, kvm1: Host, worked_
     assert "2 days are known: 50 %;" in words(viewer_client, "/capacity/?site=Lyon")
     assert "2 days are known: 25 %;" in words(viewer_client, "/capacity/hosts/kvm1/")
     page = words(viewer_client)
-    for name in ("Lost to steal", "vCPU a CPU"):
+    for name in ("Lost to steal", "vCPUs per CPU"):
         assert f"{name}: no day is known yet. A day counts when 18 of its hours were measured." in page
 
 

@@ -153,7 +153,7 @@ def test_disks_on_storage_of_the_host_alone_are_gone_with_it() -> None:
     for each in (one, two):
         PoolFactory.create(host=each, path="/images")
     guest("a", one, 1, disks=[disk("/images/a.qcow2")])
-    assert failure("kvm1").reasons == [("Its disks are on storage that only its own host reaches.", 1)]
+    assert failure("kvm1").reasons == [("Its disks are on storage that no other host is known to reach.", 1)]
 
 
 def test_disks_on_shared_storage_are_reached_by_those_that_have_it() -> None:
