@@ -45,7 +45,10 @@ def host_charts(host: Host, window: Window) -> list[Chart]:
 def fleet_charts(hosts: Sequence[Host], window: Window, *, all_of_them: bool) -> list[Chart]:
     """Over these hosts together, each counted by its size."""
     only = "" if all_of_them else labels(host=[host.name for host in hosts])
-    return _charts(only, window, live=False, memory_bytes=0)
+    cpu, steal, memory, guests, disk, network = _charts(only, window, live=False, memory_bytes=0)
+    sums = _Sums(only, window)
+    memory = replace(memory, lines=(*memory.lines, sums.held()))
+    return [cpu, steal, memory, sums.swap(), guests, disk, sums.operations(), sums.latency(), network]
 
 
 def host_events(host: Host, user: User, window: Window) -> list[Event]:
@@ -156,6 +159,32 @@ def _steal(only: str, window: Window) -> str:
         return rate(f"{window.prefix}vmdash_host_{what}_seconds_total{only}", window.over)
 
     return f"(100 * sum({growth('steal')}) / sum({growth('vcpu')}))"
+
+
+class _Sums:
+    """What the collector has summed over the guests of each host."""
+
+    def __init__(self, only: str, window: Window) -> None:
+        self._only, self._window = only, window
+
+    def _level(self, what: str) -> str:
+        return f"sum(avg_over_time({self._window.prefix}vmdash_host_{what}{self._only}[{self._window.over}]))"
+
+    def held(self) -> Line:
+        return Line("held by guests", self._level("guest_memory_bytes"), "--disk")
+
+    def swap(self) -> Chart:
+        line = Line("in and out", self._level("swap_bytes_per_second"), "--mem")
+        return Chart("swap", "Swap inside the guests", "per_second", (line,), note="as their balloon drivers tell")
+
+    def operations(self) -> Chart:
+        line = Line("reads and writes", self._level("block_requests_per_second"), "--disk")
+        return Chart("operations", "Disk operations of the guests", "each_second", (line,))
+
+    def latency(self) -> Chart:
+        mean = f"({self._level('block_request_seconds_per_second')} / ({self._level('block_requests_per_second')} > 0))"
+        line = Line("read or write", mean, "--warn")
+        return Chart("latency", "Disk latency of the guests", "seconds", (line,), note="mean of a request")
 
 
 class _Guests:

@@ -28,7 +28,7 @@ from vmdash.virt.stats import GuestStats
 
 T = TypeVar("T")
 
-_TRAFFIC: tuple[Literal["rd", "wr", "rx", "tx"], ...] = ("rd", "wr", "rx", "tx")
+_SUMMED: tuple[Literal["rd", "wr", "rx", "tx", "swap", "rss"], ...] = ("rd", "wr", "rx", "tx", "swap", "rss")
 _WORST = 5
 _WORST_PERCENT = 1.0
 _RECORD_PLACES_S = 20
@@ -150,7 +150,7 @@ class Sampler:
         self._node.memory = self._try("memory statistics", self._connection.node.memory_use)
         self._node.memory_at_ms = int(time.time() * 1000)
         self._history.node(self._connection.name, self._node.memory_at_ms, self._node.cpu, self._node.memory)
-        self._add_traffic()
+        self._add_up()
         self._history.sums(self._connection.name, self._node.memory_at_ms, self._sums)
 
     def _add_steal(self) -> None:
@@ -161,12 +161,16 @@ class Sampler:
             ) * self._elapsed_s
             self._sums.vcpu_s += sum(guest.vcpus for guest in known) * self._elapsed_s
 
-    def _add_traffic(self) -> None:
+    def _add_up(self) -> None:
         samples = [guest.sample for guest in self._guests.values()]
         self._sums.guests, self._sums.vcpus = len(samples), sum(guest.vcpus for guest in self._guests.values())
-        self._sums.read, self._sums.written, self._sums.received, self._sums.sent = (
-            _total([sample[key] for sample in samples]) for key in _TRAFFIC
+        sums = self._sums
+        sums.read, sums.written, sums.received, sums.sent, sums.swapped, sums.held_kib = (
+            _total([sample[key] for sample in samples]) for key in _SUMMED
         )
+        busy = [(ops, sample["lat"]) for sample in samples if (ops := sample["ops"]) is not None]
+        sums.requests = sum([ops for ops, _ in busy]) if busy else None
+        sums.request_s = sum([ops * (latency or 0) / 1000 for ops, latency in busy]) if busy else None
 
     # Who takes what the guests lose
 

@@ -227,7 +227,7 @@ def test_steal_and_traffic_of_all_guests_are_added_up(monkeypatch: pytest.Monkey
     host.fast(reading("a", delay_s=0), reading("b", delay_s=0))
     host.slow([reading("a", more=disk(1000)), reading("b", more=disk(0))])
     host.fast(reading("a", delay_s=1), reading("b", delay_s=0.5), after_s=2)
-    host.slow([reading("a", more=disk(3000)), reading("b", more=disk(1000))], after_s=0)
+    host.slow([reading("a", more=disk(3000, 40, 10)), reading("b", more=disk(1000, 20, 50))], after_s=0)
     host.sampler.node()
 
     name, _, sums = host.sums[-1]
@@ -237,10 +237,17 @@ def test_steal_and_traffic_of_all_guests_are_added_up(monkeypatch: pytest.Monkey
     assert (sums.guests, sums.vcpus) == (2, 4)
     assert sums.read == 1500
     assert sums.sent is None
+    assert sums.requests == 30
+    assert sums.request_s == pytest.approx(20 * 0.010 + 10 * 0.050)
+    assert (sums.held_kib, sums.swapped) == (2 * 300, None)
 
 
-def disk(read: int) -> dict[str, int | str]:
-    return {"block.count": 1, "block.0.name": "vda", "block.0.rd.bytes": read}
+def disk(read: int, requests: int = 0, each_ms: int = 0) -> dict[str, int | str]:
+    """And the memory that its process holds."""
+    return {
+        "block.count": 1, "block.0.name": "vda", "block.0.rd.bytes": read, "block.0.rd.reqs": requests,
+        "block.0.rd.times": requests * each_ms * 1_000_000, "balloon.rss": 300,
+    }  # fmt: skip
 
 
 def test_the_cells_that_vcpus_were_seen_in_are_recorded_but_not_at_every_look(monkeypatch: pytest.MonkeyPatch) -> None:

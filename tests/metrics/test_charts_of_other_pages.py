@@ -130,7 +130,34 @@ def test_a_host_shows_what_its_guests_do_together(victoria_metrics: str, viewer_
         assert found[20] == pytest.approx(value, rel=0.02), f"{label} of {chart}"
     body = viewer_client.get("/hosts/shared/charts.json").json()["charts"]
     assert not any(body["latency"]["lines"][1]["values"]), "no request, no latency"
-    assert not {"operations", "latency", "swap"} & set(viewer_client.get("/charts.json").json()["charts"])
+
+
+def test_a_site_shows_what_collectors_have_added_up(victoria_metrics: str, viewer_client: Client) -> None:
+    """Of two hosts. One that makes ten times as many requests counts ten times as much in what one takes."""
+    site = SiteFactory.create(name="Basel")
+    end = int(time.time())
+    lines = []
+    for name, requests, request_s in (("added1", 100, 0.2), ("added2", 10, 0.24)):
+        HostFactory.create(name=name, site=site)
+        for figure, value in (
+            ("block_requests_per_second", requests),
+            ("block_request_seconds_per_second", request_s),
+            ("swap_bytes_per_second", 2048),
+            ("guest_memory_bytes", 1024**3),
+        ):
+            lines += [
+                f'vmdash_host_{figure}{{host="{name}"}} {value} {(end - age) * 1000}' for age in range(0, 1200, 10)
+            ]
+    httpx.post(f"{victoria_metrics}/api/v1/import/prometheus", content="\n".join((*lines, ""))).raise_for_status()
+    httpx.get(f"{victoria_metrics}/internal/force_flush")
+    for chart, label, value in (
+        ("operations", "reads and writes", 110),
+        ("latency", "read or write", 0.44 / 110),
+        ("swap", "in and out", 4096),
+        ("memory", "held by guests", 2 * 1024**3),
+    ):
+        found = recorded(viewer_client, "/charts.json?site=Basel", chart, label)
+        assert found[20] == pytest.approx(value, rel=1e-5), f"{label} of {chart}"
 
 
 def test_a_pool_shows_how_it_fills_up(victoria_metrics: str, viewer_client: Client) -> None:

@@ -30,6 +30,14 @@ class HostSums:
     written: int | None = None
     received: int | None = None
     sent: int | None = None
+    swapped: int | None = None
+    """In and out, inside the guests."""
+    requests: float | None = None
+    """To disks, per second."""
+    request_s: float | None = None
+    """How long those took, in seconds per second: by the number of them, the mean of one."""
+    held_kib: int | None = None
+    """What their processes hold of the host's memory."""
 
 
 def sum_lines(host: str, at_ms: int, sums: HostSums) -> str:
@@ -42,6 +50,10 @@ def sum_lines(host: str, at_ms: int, sums: HostSums) -> str:
         "block_write_bytes_per_second": sums.written,
         "network_receive_bytes_per_second": sums.received,
         "network_transmit_bytes_per_second": sums.sent,
+        "swap_bytes_per_second": sums.swapped,
+        "block_requests_per_second": sums.requests,
+        "block_request_seconds_per_second": sums.request_s,
+        "guest_memory_bytes": None if sums.held_kib is None else sums.held_kib * 1024,
     }
     return row("vmdash_host", {"host": host}, values, at_ms)
 
