@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from django.db.models import Exists, OuterRef, Q
 
 from domains.models import Domain
+from vmdash.access.roles import Permission, can
 from vmdash.jobs.models import Job
 
 if TYPE_CHECKING:
@@ -15,12 +16,12 @@ if TYPE_CHECKING:
 
     from vmdash.access.models import User
 
-_MOVE = "domain.migrate"
+_MOVE, _CLONE = "domain.migrate", "domain.clone"
 _SNAPSHOT = ("snapshot", "snapshots")
 _VOLUME = ("copy of a volume", "copies of volumes")
 COPIES = {
     _MOVE: ("move", "moves"),
-    "domain.clone": ("clone", "clones"),
+    _CLONE: ("clone", "clones"),
     "snapshot.create": _SNAPSHOT,
     "snapshot.revert": _SNAPSHOT,
     "snapshot.delete": _SNAPSHOT,
@@ -38,9 +39,14 @@ NAMED = 3
 
 
 def copies_beside(user: User | AnonymousUser, guest: Domain) -> str:
-    """In a sentence, how many of each kind, and the labels of those that `user` may see; empty when there are none. Of
-    moves also those that come. One query. Needs `guest.host`."""
-    here = Q(host_name=guest.host.name) | Q(kind=_MOVE, parameters__target=guest.host_id)
+    """In a sentence, how many of each kind, and the labels of those that `user` may see; empty when there are none.
+    Those who may not see the host are told of jobs alone that they may see. Of moves and clones also those that come.
+    One query. Needs `guest.host`."""
+    here = (
+        Q(host_name=guest.host.name)
+        | Q(kind=_MOVE, parameters__target=guest.host_id)
+        | Q(kind=_CLONE, parameters__host=guest.host_id)
+    )
     found = list(
         Job.objects.filter(here, state=Job.State.RUNNING, kind__in=COPIES)
         .exclude(target_kind="domain", target_id=str(guest.pk))
@@ -48,6 +54,8 @@ def copies_beside(user: User | AnonymousUser, guest: Domain) -> str:
         .order_by("started_at")
         .values_list("kind", "label", "is_seen")
     )
+    if not can(user, Permission.VIEW, guest.host):
+        found = [one for one in found if one[2]]
     if not found:
         return ""
     counts = Counter(COPIES[kind] for kind, _, _ in found)

@@ -61,7 +61,7 @@ def limits_reached(guest: Domain, sample: GuestSample) -> list[DiskLimit]:
         for limit in (DiskLimit(target, key, limits[key]) for key in LIMITS if limits.get(key))
         if limit.is_reached_by(together[limit.key])
     ]
-    if len(disks) == 1 and not any(limit.key in _NOT_IN_TICKS for limit in possible):
+    if len(guest.disks) == 1 and not any(limit.key in _NOT_IN_TICKS for limit in possible):  # nor any medium in a drive
         return possible
     return list(_reached(guest, possible)) if possible else []
 

@@ -5,12 +5,12 @@ Steal and placement are told apart from the rest, since they are what vmdash kno
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from domains.copies_beside import copies_beside
-from domains.disk_limits import limits_reached
+from domains.disk_limits import DiskLimit, limits_reached
 from domains.models import Domain
 from domains.numa.selectors import finding_of
 from domains.steal.takers import loss_of
@@ -52,15 +52,20 @@ FELT_JOBS = (
 def causes(user: User | AnonymousUser, guest: Domain, sample: GuestSample, tick: Tick) -> Iterator[Trouble]:
     """Of a guest that runs, by fresh figures; the worst first. Needs `guest.host`. At most three queries, and one
     request to the history store where its disks may be held at limits."""
-    steal, held, network = list(_steal(user, guest, sample, tick)), list(_held(guest, sample)), list(_network(sample))
-    slow_disks = [] if held else list(_slow_disks(sample))
+    steal, network, limits = (
+        list(_steal(user, guest, sample, tick)),
+        list(_network(sample)),
+        limits_reached(guest, sample),
+    )
+    slow_disks = [] if _hold_all(limits, guest) else list(_slow_disks(sample))
     _say_copies(user, guest, slow_disks or network or steal)
     yield from steal
     if finding := finding_of(guest, tick):
         yield Trouble("warn", finding.headline, f"{finding.advice} The CPU part of this page can put that right.")
     yield from _own_cpu(guest, sample)
     yield from _memory(guest, sample)
-    yield from held
+    for limit in limits:
+        yield Trouble("warn", f"{limit.words}.", "Whoever set that limit can raise it.")
     yield from slow_disks
     yield from network
     if can(user, Permission.VIEW, guest.host):
@@ -131,9 +136,10 @@ def _memory_used(guest: Domain, sample: GuestSample) -> float | None:
     return 100 * sample["mem"] / guest.memory_kib if sample["mem"] is not None and guest.memory_kib else None
 
 
-def _held(guest: Domain, sample: GuestSample) -> Iterator[Trouble]:
-    for limit in limits_reached(guest, sample):
-        yield Trouble("warn", f"{limit.words}.", "Whoever set that limit can raise it.")
+def _hold_all(limits: Iterable[DiskLimit], guest: Domain) -> bool:
+    """Whether no disk is left that may be slow for another reason."""
+    disks = {disk["target"] for disk in guest.disks if disk["device"] not in ("cdrom", "floppy")}
+    return bool(limits) and disks <= {limit.target for limit in limits}
 
 
 def _slow_disks(sample: GuestSample) -> Iterator[Trouble]:

@@ -9,6 +9,7 @@ subfolders import models, and nobody's real settings may leak into a test run.
 from __future__ import annotations
 
 import atexit
+import inspect
 import os
 import shutil
 import signal
@@ -109,7 +110,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What touches no database need not be run once for each."""
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
-        if not item.get_closest_marker("django_db") and _DATABASE_FIXTURES.isdisjoint(fixtures):
+        # One that takes `request` may ask for any other fixture while it runs.
+        asks_later = isinstance(item, pytest.Function) and "request" in inspect.signature(item.function).parameters
+        if not (item.get_closest_marker("django_db") or asks_later or _DATABASE_FIXTURES.intersection(fixtures)):
             item.add_marker(pytest.mark.one_database)
 
 

@@ -21,6 +21,7 @@ const refresh = refresher([
   "snapshots",
 ]);
 const FIGURES_MS = 30_000;
+const refreshTroubles = refresher(["troubles"]);
 const refreshFigures = refresher(["troubles", "cpu"]); // what slows it, who takes its time, where it would lose less
 const dialog = document.getElementById("confirm");
 const field = document.getElementById("confirm-text");
@@ -88,16 +89,19 @@ live.on("guest", ({ row }) => {
   refresh();
 });
 let last = null; // tick
-let figuresAt = null; // of the tick that they were read with; 0: its next one is the first since it was off
+let figuresAt = null; // of the tick that they were read with
+let ran = null; // in the last tick
 live.on("tick", (tick) => {
   const sample = tick.guests[head().uuid];
   last = tick;
   if ("stale" in head()) refresh();
-  if (!sample) figuresAt = 0;
+  const begins = ran === false && sample;
+  ran = Boolean(sample);
   figuresAt ??= tick.at;
-  if (sample && tick.at - figuresAt >= FIGURES_MS && !document.hidden) {
+  if ((begins || tick.at - figuresAt >= FIGURES_MS) && !document.hidden) {
     figuresAt = tick.at;
-    refreshFigures();
+    if (sample) refreshFigures();
+    else refreshTroubles(); // alerts begin and end, too, while it is off
   }
   const steal = sample?.steal ?? 0;
   const told = Number(document.getElementById("troubles").dataset.steal);

@@ -15,7 +15,7 @@ from hosts.models import Host
 from tests.alerts.test_intake import told
 from tests.factories import DomainFactory, HostFactory, JobFactory, PoolFactory
 from vmdash.access.models import AuditEntry
-from vmdash.alerts import intake
+from vmdash.alerts import intake, selectors
 from vmdash.alerts.models import Alert, Receiver, Silence
 from vmdash.main import gauges
 
@@ -49,6 +49,16 @@ def test_it_is_shown_with_where_and_since_when(viewer_client: Client, alert: Ale
 def test_the_navigation_counts_the_loud_ones(viewer_client: Client, alert: Alert) -> None:
     counts = {place.name: place.count for place in viewer_client.get(reverse("alerts")).context["frame"].places}
     assert counts["Alerts"] == 1
+
+
+def test_many_that_are_silenced_do_not_hide_a_loud_one(
+    viewer_client: Client, alert: Alert, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(selectors, "MOST_FIRING", 1)
+    silence = Silence.objects.create(host="kvm1", ends_at=timezone.now() + timedelta(hours=4), reason="new roof")
+    Alert.objects.filter(pk=alert.pk).update(silence=silence)
+    intake.take([told(summary="kvm2 has little memory", host="kvm2", severity="warning")])
+    assert "kvm2 has little memory" in page(viewer_client)
 
 
 def test_somebody_says_that_they_know(operator_client: Client, alert: Alert) -> None:

@@ -77,7 +77,16 @@ def test_and_when_its_time_is_up(person: User) -> None:
     assert heard() == BEGAN
 
 
-def test_two_that_end_it_at_once_tell_it_once(person: User) -> None:
+def test_what_somebody_knows_of_by_then_is_not_told(person: User) -> None:
+    silence = silenced()
+    intake.take([told()])
+    services.acknowledge(alert=Alert.objects.get(), user=person)
+    pass_by(silence)
+    intake.take([told(ended=True)])
+    assert heard() == NOTHING
+
+
+def test_ended_twice_it_is_told_once(person: User) -> None:
     silence = silenced()
     intake.take([told()])
     for one in (silence, Silence.objects.get()):

@@ -7,10 +7,12 @@ from asgiref.sync import sync_to_async
 from playwright.async_api import Page, expect
 
 from domains.models import Domain
+from tests.alerts.test_intake import told
 from tests.factories import DomainFactory, HostFactory
 from tests.ticks import guest_sample, write_tick
 from tests.web import Web, browser_page
 from vmdash.access.models import User
+from vmdash.alerts import intake
 from vmdash.live import groups
 from vmdash.live.publish import publish
 
@@ -63,14 +65,18 @@ async def test_what_slows_a_guest_is_told_while_its_page_is_open(web: Web, guest
         await expect(page.locator("#troubles")).to_contain_text("It swaps 3 MiB a second")
 
 
-async def test_while_a_guest_is_off_nothing_is_read_anew(web: Web, guest: Domain, viewer: User) -> None:
+async def test_alerts_about_a_guest_that_is_off_come_and_go_too(web: Web, guest: Domain, viewer: User) -> None:
     guest.state = "shut_off"
     await guest.asave()
-    await tell(guest, age_s=HALF_A_MINUTE_S)
+    await tell(guest, age_s=2 * HALF_A_MINUTE_S)
     async with browser_page(web, viewer) as page:
         loads = await watch(page, f"/domains/{guest.pk}/")
-        await hears(page, await tell(guest))
+        await sync_to_async(intake.take)([told(summary="web1 does not start", uuid=str(guest.pk))])
+        await hears(page, await tell(guest, age_s=1.5 * HALF_A_MINUTE_S))
         assert loads == []
+        await tell(guest)
+        await expect(page.locator("#troubles")).to_contain_text("web1 does not start")
+        assert len(loads) == 1
 
 
 async def test_the_cpu_part_is_read_anew_every_half_minute_and_at_once_with_what_slows_the_guest(

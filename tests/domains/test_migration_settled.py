@@ -45,7 +45,7 @@ def target() -> Iterator[TestDriverHost]:
     other.stop()
 
 
-def broken_off(source: TestDriverHost, target: TestDriverHost) -> JobContext:
+def broken_off(source: TestDriverHost, target: TestDriverHost, *, was_defined_there: bool) -> JobContext:
     """The move of a guest that runs at its source, with its disk half-made at its target."""
     rows = [
         HostFactory.create(name=name, driver="test", address="127.0.0.1", port=one.port, path="/default")
@@ -62,7 +62,7 @@ def broken_off(source: TestDriverHost, target: TestDriverHost) -> JobContext:
             "target": rows[1].pk,
             "options": MigrationOptions(live=True).stored(),
             "disks": [disk.stored()],
-            "was_defined_there": False,
+            "was_defined_there": was_defined_there,
         },
     )
     ctx = JobContext(job, time_limit_s=60)
@@ -71,10 +71,12 @@ def broken_off(source: TestDriverHost, target: TestDriverHost) -> JobContext:
     return ctx
 
 
+@pytest.mark.parametrize("was_defined_there", [False, True])
 def test_what_arrived_may_go_away_by_itself_and_its_disk_goes_too(
-    source: TestDriverHost, target: TestDriverHost, monkeypatch: pytest.MonkeyPatch
+    source: TestDriverHost, target: TestDriverHost, monkeypatch: pytest.MonkeyPatch, was_defined_there: bool
 ) -> None:
-    ctx = broken_off(source, target)
+    """A definition that the target had before stays."""
+    ctx = broken_off(source, target, was_defined_there=was_defined_there)
     arriving = target.connection.define(_GUEST.format(uuid=UUID))
     arriving.start()
     arriving.suspend()
@@ -87,7 +89,8 @@ def test_what_arrived_may_go_away_by_itself_and_its_disk_goes_too(
             looked.append(side)
             side = replace(side, status=GuestStatus(GuestState.PAUSED, "migration"))
             arriving.destroy()
-            arriving.undefine()
+            if not was_defined_there:
+                arriving.undefine()
         return side
 
     monkeypatch.setattr(migration, "progress", lambda guest: None)  # the test driver knows no jobs
@@ -97,4 +100,4 @@ def test_what_arrived_may_go_away_by_itself_and_its_disk_goes_too(
     assert not settled.arrived
     assert settled.words == "web1 runs on kvm1 as before."
     assert target.connection.pool(POOL).volumes() == []
-    assert UUID not in [guest.uuid for guest in target.connection.guests()]
+    assert (UUID in [guest.uuid for guest in target.connection.guests()]) == was_defined_there

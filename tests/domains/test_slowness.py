@@ -126,6 +126,24 @@ def test_reads_and_writes_are_told_apart(viewer: User, guest: Domain, victoria_m
     assert [said for said, _ in found(viewer, guest, ops=120.0)] == ["vda is held at its limit of 100 writes/s."]
 
 
+def test_one_disk_at_its_limit_does_not_speak_for_the_others(
+    viewer: User, guest: Domain, victoria_metrics: str
+) -> None:
+    guest.disks = [disk("vda"), disk("vdb", write_bytes_sec=MIB)]
+    record(victoria_metrics, guest, guest.host.name, {("vdb", "write_bytes"): MIB})
+    assert [said for said, _ in found(viewer, guest, wr=MIB, lat=500.0, ops=20.0)] == [
+        "vdb is held at its limit of 1 MiB/s written.",
+        "A request to its disks takes 500 ms.",
+    ]
+
+
+def test_what_is_read_from_a_medium_is_not_the_disk_s(viewer: User, guest: Domain, victoria_metrics: str) -> None:
+    """While it installs itself; ticks count both together."""
+    guest.disks = [disk("vda", read_bytes_sec=MIB), {"target": "sda", "device": "cdrom", "limits": {}}]
+    record(victoria_metrics, guest, guest.host.name, {("vda", "read_bytes"): 100, ("sda", "read_bytes"): 2 * MIB})
+    assert found(viewer, guest, rd=2 * MIB) == []
+
+
 def test_without_the_history_store_nothing_is_guessed(viewer: User, guest: Domain, settings: Settings) -> None:
     settings.TSDB_URL = NOBODY_LISTENS
     guest.disks = [disk("vda", write_bytes_sec=MIB), disk("vdb")]
@@ -216,6 +234,24 @@ def test_jobs_that_one_may_not_see_are_counted_and_not_named(viewer: User, guest
     copies_on(guest.host)
     ((_, advice),) = found(viewer, guest, lat=80.0, ops=20.0)
     assert advice.endswith(f"2 moves and 1 copy of a volume at work on {guest.host.name} now.")
+
+
+def test_who_may_not_see_the_host_is_not_told_what_goes_on_there(guest: Domain) -> None:
+    person = UserFactory.create(role="")
+    Grant.objects.create(person=person, role=Role.VIEWER, scope=Scope.GUEST, scope_id=str(guest.pk))
+    copies_on(guest.host)
+    ((_, advice),) = found(person, guest, lat=80.0, ops=20.0)
+    assert "What may cause this" not in advice
+
+
+def test_a_clone_that_comes_is_told(operator: User, guest: Domain) -> None:
+    template = DomainFactory.create(name="template", host=HostFactory.create(name="kvm9"))
+    JobFactory.create(
+        kind="domain.clone", state="running", label="Clone template to web9", domain=template,
+        parameters={"host": guest.host_id},
+    )  # fmt: skip
+    ((_, advice),) = found(operator, guest, lat=80.0, ops=20.0)
+    assert advice.endswith(f"1 clone at work on {guest.host.name} now (Clone template to web9).")
 
 
 def test_copies_take_one_query(viewer: User, guest: Domain) -> None:

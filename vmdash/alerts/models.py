@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from vmdash.access import subjects
@@ -56,7 +56,7 @@ class AlertQuerySet(AboutQuerySet["Alert"]):
         found = super().open_to(user, permission)
         if can_everywhere(user, Permission.VIEW_ALL_JOBS):
             return found
-        return found.filter(Q(job=None) | Q(job__in=Job.objects.visible_to(user).values("pk")))
+        return found.filter(Q(job=None) | Exists(Job.objects.visible_to(user).filter(pk=OuterRef("job"))))
 
     def firing(self) -> AlertQuerySet:
         return self.filter(resolved_at=None)

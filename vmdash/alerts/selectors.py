@@ -52,15 +52,21 @@ class AlertPage:
 
 
 def alert_page(user: User | AnonymousUser) -> AlertPage:
-    """Five queries."""
+    """Seven queries."""
     visible = _visible(user)
-    firing = list(_worst_first(visible.firing().select_related("silence"))[:MOST_FIRING])
+    asked = (
+        visible.loud(),
+        visible.firing().filter(silence=None, acknowledged_at__isnull=False),
+        visible.firing().filter(silence__isnull=False).select_related("silence"),
+    )
+    loud, known, silenced = (list(_worst_first(alerts)[:MOST_FIRING]) for alerts in asked)
+    firing = [*loud, *known, *silenced]
     silences = list(Silence.objects.visible_to(user).filter(ends_at__gt=timezone.now()))
     act, end = Alert.objects.open_to(user, Permission.ALERTS), Silence.objects.open_to(user, Permission.ALERTS)
     return AlertPage(
-        loud=[alert for alert in firing if alert.silence is None and alert.acknowledged_at is None],
-        known=[alert for alert in firing if alert.silence is None and alert.acknowledged_at is not None],
-        silenced=[alert for alert in firing if alert.silence is not None],
+        loud=loud,
+        known=known,
+        silenced=silenced,
         over=list(visible.filter(resolved_at__gt=timezone.now() - RECENT).order_by("-resolved_at")[:MOST_RECENT]),
         silences=silences,
         may_act=set(act.filter(pk__in=[alert.pk for alert in firing]).values_list("pk", flat=True)),

@@ -87,7 +87,7 @@ def _end(pk: int) -> None:
         row = Alert.objects.firing().filter(pk=alert.pk)
         if other:
             row.update(silence=other)
-        elif row.filter(untold=True).update(untold=False):  # unless it is over by now
+        elif row.filter(untold=True, acknowledged_at=None).update(untold=False):  # unless it is over by now
             alert.silence = None
             notifying.began(alert)
     ended.delete()

@@ -14,6 +14,7 @@ from vmdash.access.reach import Scope
 from vmdash.access.roles import Permission, can_everywhere
 from vmdash.access.subjects import About
 from vmdash.severity import Severity
+from vmdash.uuids import uuid_of
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -140,7 +141,7 @@ class Event(models.Model):
     @property
     def tells_of_a_job(self) -> bool:
         """That it ended, or an alert about it."""
-        return self.kind == Kind.JOB_FINISHED or "job_id" in self.data.get("labels", {})
+        return self.kind == Kind.JOB_FINISHED or uuid_of(self.data.get("labels", {}).get("job_id", "")) is not None
 
 
 class DeliveryQuerySet(models.QuerySet["Delivery"]):
