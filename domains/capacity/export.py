@@ -54,7 +54,7 @@ def failures(sheet: Sheet) -> str:
         rows += [[*_guest(name, one.need), "", one.why, *[None] * 6] for one in failure.stranded]
     head = [
         "host_that_fails", "guest", "uuid", "vcpus", "memory_bytes", "goes_to", "why_nowhere", "its_cpus",
-        "its_vcpus_per_cpu_before", "its_vcpus_per_cpu_after", "its_cpu_busy_after", "its_new_guests_unmeasured",
+        "its_vcpus_per_cpu_before", "its_vcpus_per_cpu_after", "its_cpu_busy_after", "its_guests_unmeasured",
         "its_cpu_fits",
     ]  # fmt: skip
     return _table(head, rows)

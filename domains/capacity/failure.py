@@ -119,21 +119,23 @@ def _hosts(number: int) -> str:
 def fail(park: Park, pk: int, *, ratio: float = 1.0, cpu_ratio: float = CPU_RATIO) -> Failure:
     """Take one host away. `ratio` is how far memory may be given beyond what there is; with more than `cpu_ratio` vCPUs
     per CPU a host is crowded."""
-    return _fail(park, pk, free_memory(park, ratio), free_vcpus(park, cpu_ratio), cpu_ratio)
+    return _fail(park, pk, free_memory(park, ratio), free_vcpus(park, cpu_ratio), ratio, cpu_ratio)
 
 
 def fail_each(park: Park, *, ratio: float = 1.0, cpu_ratio: float = CPU_RATIO) -> list[Failure]:
     """In the order of the hosts' names."""
     free, vcpus = free_memory(park, ratio), free_vcpus(park, cpu_ratio)
-    found = [_fail(park, pk, free, vcpus, cpu_ratio) for pk in park.machines]
+    found = [_fail(park, pk, free, vcpus, ratio, cpu_ratio) for pk in park.machines]
     return sorted(found, key=lambda failure: formats.natural(failure.machine.name))
 
 
-def _fail(park: Park, pk: int, free: Mapping[int, int], vcpus: Mapping[int, float], cpu_ratio: float) -> Failure:
+def _fail(
+    park: Park, pk: int, free: Mapping[int, int], vcpus: Mapping[int, float], ratio: float, cpu_ratio: float
+) -> Failure:
     others = {host: room for host, room in free.items() if host != pk}
     packing = pack(park.needs.get(pk, []), others, park.possible, vcpus)
     placed = [(need, park.machines[host]) for need, host in packing.placed]
-    takers = takers_of(placed, park.used, cpu_ratio)
+    takers = takers_of(placed, park.used, cpu_ratio, ratio)
     return Failure(
         park.machines[pk],
         placed,

@@ -7,6 +7,7 @@ hosts, the same CPU or room for copies: only the architecture, networks, and sto
 from __future__ import annotations
 
 import posixpath
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -72,7 +73,10 @@ class Machine:
     vcpus: int = 0
     guests: int = 0
     cpu_busy: float | None = None
-    """CPUs in use, by all of the host: 95 % of the hours of two weeks needed no more; None where it is not known."""
+    """CPUs in use, by all of the host: 95 % of the hours of two weeks needed no more. With what guests need that came
+    since, as far as they were measured. None where the host was not measured enough."""
+    unmeasured: int = 0
+    """Guests there that were not measured enough, so that `cpu_busy` may be too little."""
 
     def free_kib(self, ratio: float = 1.0) -> int:
         """What guests may still be given, when they may be given `ratio` times the memory; 5 % stay for the host."""
@@ -90,13 +94,14 @@ class Park:
     names: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     """What pools of each host, by path and by name, are: a storage, OWN or UNKNOWN."""
     used: dict[str, float] = field(default_factory=dict)
-    """CPUs that guests needed in 95 % of their hours, by their key; without those that were not measured enough."""
+    """CPUs that guests needed in 95 % of their hours, or on average if that is more, by their key; without those that
+    were not measured enough."""
     _possible: dict[tuple[Demand, int], list[int]] = field(default_factory=dict)
 
     def demand_of(self, guest: Domain) -> Demand:
         """Of a guest that may be off."""
         storages = _storages(guest.disks, self.folders.get(guest.host_id, {}), self.names.get(guest.host_id, {}))
-        width = _width(guest.vcpus, guest.host.cpus, _fewest(self.machines))
+        width = _width(guest.vcpus, guest.host.cpus, _sizes(self.machines))
         return guest.host.driver, guest.arch, guest.domain_type, _networks(guest.interfaces), storages, width
 
     def possible(self, need: Need) -> list[int]:
@@ -185,7 +190,7 @@ def _needs(
 ) -> dict[int, list[Need]]:
     found: dict[int, list[Need]] = defaultdict(list)
     demands: dict[Demand, Demand] = {}
-    fewest = _fewest(machines)
+    sizes = _sizes(machines)
     rows = guests.filter(state__in=ACTIVE_STATES, host__in=machines).order_by()
     columns = (
         Cast("uuid", CharField()), "name", "host_id", "vcpus", "max_memory_kib", "arch", "domain_type",
@@ -194,7 +199,7 @@ def _needs(
     for key, name, host_id, vcpus, memory, arch, kind, disks, cards in rows.values_list(*columns):
         machine = machines[host_id]
         storages = _storages(orjson.loads(disks), folders.get(host_id, {}), names.get(host_id, {}))
-        width = _width(vcpus, machine.cpus, fewest)
+        width = _width(vcpus, machine.cpus, sizes)
         demand: Demand = (machine.driver, arch, kind, _networks(orjson.loads(cards)), storages, width)
         demand = demands.setdefault(demand, demand)
         found[host_id].append(Need(key, name, host_id, vcpus, memory, demand))
@@ -204,15 +209,19 @@ def _needs(
     return found
 
 
-def _fewest(machines: Mapping[int, Machine]) -> int:
-    """The CPUs of the smallest host."""
-    return min((machine.cpus for machine in machines.values() if machine.cpus), default=0)
+def _sizes(machines: Mapping[int, Machine]) -> list[int]:
+    """How many CPUs hosts have, the fewest first."""
+    return sorted({machine.cpus for machine in machines.values() if machine.cpus})
 
 
-def _width(vcpus: int, home_cpus: int, fewest: int) -> int:
-    """How many CPUs a host must have. None in particular (0) where every host has as many, so that guests of different
-    sizes share a demand; nor for guests that are wider than their own host: elsewhere it would be no worse."""
-    return vcpus if vcpus > fewest and not 0 < home_cpus < vcpus else 0
+def _width(vcpus: int, home_cpus: int, sizes: Sequence[int]) -> int:
+    """How many CPUs a host must have: as many as the guest has vCPUs, or as its own host has, if those are fewer.
+
+    Rounded up to what some host has, so that guests of different sizes share a demand; 0 where every host will do.
+    """
+    least = min(vcpus, home_cpus or vcpus)
+    at = bisect_left(sizes, least)
+    return 0 if at == 0 else sizes[at] if at < len(sizes) else least
 
 
 def _networks(cards: Sequence[Mapping[str, Any]]) -> frozenset[str]:

@@ -1,9 +1,9 @@
 """Guests onto hosts, on paper: who has room in memory, among the hosts that could take a guest at all.
 
 Largest first, each to the host with most memory left, as a drain does it; hosts that are crowded come after all others,
-but are not left out. Where that leaves guests over although there would be memory enough in all, it is tried again
-without regard to who is crowded, and with each guest going where it fits most tightly, and the best counts. That is no
-proof: a cleverer arrangement may exist.
+but are not left out. Where that leaves guests over, it is tried again without regard to who is crowded, and, if there
+would be memory enough in all, with each guest going where it fits most tightly; the best counts. That is no proof: a
+cleverer arrangement may exist.
 """
 
 from __future__ import annotations
@@ -38,10 +38,14 @@ def pack(
     is how many each host may get until it is crowded; one that is not in it never is."""
     largest_first = sorted(needs, key=lambda need: (-need.memory_kib, need.name))
     first = _most_room(largest_first, dict(free), possible, dict(vcpus or {}))
-    if not first.unplaced or not _could_fit(largest_first, free, possible):
+    if not any(possible(need) for need in first.unplaced):
         return first
-    others = [_most_room(largest_first, dict(free), possible, {}), _tightest(largest_first, dict(free), possible)]
-    return min(first, *others, key=lambda packing: len(packing.unplaced))
+    tries = [first]
+    if vcpus:
+        tries.append(_most_room(largest_first, dict(free), possible, {}))
+    if _could_fit([need for need in largest_first if possible(need)], free, possible):
+        tries.append(_tightest(largest_first, dict(free), possible))
+    return min(tries, key=lambda packing: len(packing.unplaced))
 
 
 def _most_room(
@@ -91,7 +95,7 @@ def _tightest(needs: Sequence[Need], free: Free, possible: Callable[[Need], Sequ
 
 
 def _could_fit(needs: Sequence[Need], free: Mapping[int, int], possible: Callable[[Need], Sequence[int]]) -> bool:
-    """Whether there is memory enough for all in sum, which a second try may find a way to use."""
-    lists = {id(some): some for need in needs if (some := possible(need))}
+    """Whether there is memory enough for all in sum, which another try may find a way to use."""
+    lists = {id(some): some for some in map(possible, needs)}
     hosts = {host for some in lists.values() for host in some}
     return sum(need.memory_kib for need in needs) <= sum(max(0, free.get(host, 0)) for host in hosts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from math import fsum
 from typing import TYPE_CHECKING, Any
 
 from django.db.models import Sum
@@ -284,10 +285,19 @@ def sheet(user: User) -> Sheet:
 
 def _measure(park: Park, outlooks: Mapping[tuple[str, str], Mapping[str, Outlook]], uses: Iterable[Use]) -> None:
     """Note in the park how much CPU hosts and guests really used."""
+    known = {use.key: use for use in uses if use.hours >= LEAST_HOURS}
+    # Who is busy for an hour a day is so in fewer than 5 % of the hours; the mean knows of it.
+    park.used.update((key, max(use.cpu_mean, use.cpu_busy)) for key, use in known.items())
     for machine in park.machines.values():
-        busy = outlooks.get((Scope.HOST, str(machine.pk)), {}).get(Resource.CPU)
-        machine.cpu_busy = busy.busy if busy else None
-    park.used.update((use.key, use.cpu_busy) for use in uses if use.hours >= LEAST_HOURS)
+        keys = [need.key for need in park.needs.get(machine.pk, []) if need.key in known]
+        machine.unmeasured = machine.guests - len(keys)
+        row = outlooks.get((Scope.HOST, str(machine.pk)), {}).get(Resource.CPU)
+        if row is None or row.busy is None or row.mean is None or row.hours < LEAST_HOURS:
+            continue
+        machine.cpu_busy = row.busy
+        mean = fsum(known[key].cpu_mean for key in keys)
+        if mean > row.mean:  # some came lately: what they need is not in what the host used
+            machine.cpu_busy += (1 - row.mean / mean) * fsum(park.used[key] for key in keys)
 
 
 def findings_of(uses: Iterable[Use]) -> dict[str, list[Finding]]:

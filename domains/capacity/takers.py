@@ -23,18 +23,20 @@ class Taker:
     machine: Machine
     bar: float
     """vCPUs per CPU."""
+    memory_ratio: float = 1.0
+    """How far its memory may be given beyond what there is."""
     guests: int = 0
     memory_kib: int = 0
     vcpus: int = 0
     cpu_busy: float = 0.0
-    """CPUs: the sum of what the guests that come needed in 95 % of their hours, of those that were measured."""
+    """CPUs: the sum of what the guests that come needed, as `Park.used` has it, of those that were measured."""
     unmeasured: int = 0
-    """How many of the guests that come were not."""
+    """How many guests were not, of those that come and those that are there."""
 
     @property
     def left_kib(self) -> int:
         """What it can still give then."""
-        return self.machine.free_kib() - self.memory_kib
+        return self.machine.free_kib(self.memory_ratio) - self.memory_kib
 
     @property
     def before(self) -> float | None:
@@ -91,13 +93,15 @@ class Taker:
         return f"{crowded}, but what guests used is there" if self.fits else crowded
 
 
-def takers_of(placed: Iterable[tuple[Need, Machine]], used: Mapping[str, float], bar: float) -> list[Taker]:
+def takers_of(
+    placed: Iterable[tuple[Need, Machine]], used: Mapping[str, float], bar: float, memory_ratio: float
+) -> list[Taker]:
     """One for each host. `used` has the CPUs of guests that were measured, by their key."""
     found: dict[int, Taker] = {}
     for need, machine in placed:
         taker = found.get(machine.pk)
         if taker is None:
-            taker = found[machine.pk] = Taker(machine, bar)
+            taker = found[machine.pk] = Taker(machine, bar, memory_ratio, unmeasured=machine.unmeasured)
         taker.guests += 1
         taker.memory_kib += need.memory_kib
         taker.vcpus += need.vcpus

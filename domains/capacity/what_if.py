@@ -171,7 +171,7 @@ def _with_hosts(park: Park, wish: Wish) -> Park:
         for number in range(1, wish.hosts + 1):
             machines[-number] = replace(
                 pattern, pk=-number, name=f"{pattern.name}, new {number}", machine=None, obstacle="",
-                given_kib=0, vcpus=0, guests=0, cpu_busy=0.0,
+                given_kib=0, vcpus=0, guests=0, cpu_busy=0.0, unmeasured=0,
             )  # fmt: skip
     needs = {pk: list(needs) for pk, needs in park.needs.items()}
     return Park(machines, needs, park.folders, park.names, dict(park.used))
@@ -187,7 +187,7 @@ def _add_guests(park: Park, wish: Wish, guest: Domain, use: GuestUse | None) -> 
         for number in range(1, wish.guests + 1)
     ]
     if use and use.hours >= LEAST_HOURS:
-        park.used.update((need.key, use.cpu_busy) for need in wanted)
+        park.used.update((need.key, max(use.cpu_mean, use.cpu_busy)) for need in wanted)
     free, vcpus = free_memory(park, wish.ratio), free_vcpus(park, wish.cpu_ratio)
     packing = pack(wanted, free, park.possible, vcpus)
     before = {pk: replace(park.machines[pk]) for pk in {pk for _, pk in packing.placed}}
@@ -196,15 +196,17 @@ def _add_guests(park: Park, wish: Wish, guest: Domain, use: GuestUse | None) -> 
         machine.given_kib += need.memory_kib
         machine.vcpus += need.vcpus
         machine.guests += 1
+        machine.unmeasured += need.key not in park.used
         if machine.cpu_busy is not None:
-            machine.cpu_busy = machine.cpu_busy + park.used[need.key] if need.key in park.used else None
+            machine.cpu_busy += park.used.get(need.key, 0.0)
         park.needs.setdefault(pk, []).append(replace(need, host=pk, demand=demand))
     why = ""
     if packing.unplaced:
         able = park.possible(packing.unplaced[0])
         reasons = Counter(why_not(asked, machine) for machine in park.machines.values())
         why = "No host has enough memory left." if able else f"No host {reasons.most_common(1)[0][0]}."
-    takers = takers_of([(need, before[pk]) for need, pk in packing.placed], park.used, wish.cpu_ratio)
+    coming = [(need, before[pk]) for need, pk in packing.placed]
+    takers = takers_of(coming, park.used, wish.cpu_ratio, wish.ratio)
     return by_name(takers), len(packing.unplaced), why
 
 

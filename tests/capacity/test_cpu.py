@@ -14,6 +14,7 @@ from domains.capacity.failure import Failure, fail
 from domains.capacity.mail import summary
 from domains.capacity.needs import read_park
 from domains.capacity.sheet import sheet
+from domains.capacity.what_if import Wish, answer
 from domains.models import Domain, GuestUse, Outlook
 from hosts.models import Host
 from tests.api.caller import Caller
@@ -51,16 +52,22 @@ def on_page(viewer: User, name: str) -> Failure:
     return next(one for one in sheet(viewer).failures if one.machine.name == name)
 
 
-def used(guest: str, cpus: float, hours: int = 336) -> None:
+def used(guest: str, cpus: float, hours: int = 336, mean: float | None = None) -> None:
     GuestUse.objects.create(
-        domain=Domain.objects.get(name=guest), made_at=timezone.now(), hours=hours, cpu_mean=cpus, cpu_busy=cpus,
-        cpu_peak=cpus, steal_mean=0, steal_busy=0,
+        domain=Domain.objects.get(name=guest), made_at=timezone.now(), hours=hours,
+        cpu_mean=cpus if mean is None else mean, cpu_busy=cpus, cpu_peak=cpus, steal_mean=0, steal_busy=0,
     )  # fmt: skip
 
 
-def busy(host: Host, cpus: float) -> None:
+def measured(host: Host) -> None:
+    """Each guest there used half a CPU."""
+    for name in host.domains.values_list("name", flat=True):
+        used(name, 0.5)
+
+
+def busy(host: Host, cpus: float, hours: int = 336) -> None:
     Outlook.objects.create(
-        scope="host", key=str(host.pk), resource="cpu", made_at=timezone.now(), hours=336, mean=cpus, busy=cpus,
+        scope="host", key=str(host.pk), resource="cpu", made_at=timezone.now(), hours=hours, mean=cpus, busy=cpus,
         total=8, limit=7.2,
     )  # fmt: skip
 
@@ -85,6 +92,7 @@ def test_measured_use_counts_more_than_vcpus(viewer: User, hosts: list[Host]) ->
     """Crowded, but the host uses 5 of 8 CPUs, and what comes 1.5: 90 % of 8 are 7.2."""
     Host.objects.filter(name="kvm3").update(state=Host.State.UNREACHABLE)
     busy(hosts[1], 5.0)
+    measured(hosts[1])
     used("a", 1.0)
     used("b", 0.5)
     found = on_page(viewer, "kvm1")
@@ -117,6 +125,55 @@ def test_who_was_hardly_measured_is_not_said_to_fit(viewer: User, hosts: list[Ho
     assert found.look == "ok"  # nor crowded
 
 
+def test_guests_that_are_there_and_were_not_measured_count_too(viewer: User, hosts: list[Host]) -> None:
+    guest("young", hosts[2], vcpus=1)
+    busy(hosts[2], 1.0)
+    measured(hosts[0])
+    (taker,) = on_page(viewer, "kvm1").takers
+    assert (taker.unmeasured, taker.fits) == (1, None)
+    used("young", 1.0)
+    (taker,) = on_page(viewer, "kvm1").takers
+    assert (taker.unmeasured, taker.fits) == (0, True)
+
+
+def test_what_came_lately_is_not_forgotten(viewer: User, hosts: list[Host]) -> None:
+    """A host that used one CPU in two weeks, before guests moved there that need six: two more are too many."""
+    busy(hosts[2], 1.0)
+    guest("moved", hosts[2], vcpus=8)
+    used("moved", 6.0)
+    for name in ("a", "b"):
+        used(name, 1.0)
+    (taker,) = on_page(viewer, "kvm1").takers
+    assert taker.busy_change == "6 → 8 of 8"
+    assert taker.fits is False
+
+
+def test_guests_that_are_busy_in_turn_do_not_make_their_host_busier_than_it_was(
+    viewer: User, hosts: list[Host]
+) -> None:
+    busy(hosts[2], 4.0)
+    for number in range(8):
+        guest(f"turn{number}", hosts[2], vcpus=2)
+        used(f"turn{number}", 2.0, mean=0.5)
+    measured(hosts[0])
+    (taker,) = on_page(viewer, "kvm1").takers
+    assert (taker.busy_after, taker.fits) == (5.0, True)
+
+
+def test_a_host_that_was_hardly_measured_is_not_judged_by_use(viewer: User, hosts: list[Host]) -> None:
+    busy(hosts[2], 1.0, hours=100)
+    measured(hosts[0])
+    (taker,) = on_page(viewer, "kvm1").takers
+    assert (taker.busy_after, taker.fits) == (None, None)
+
+
+def test_who_is_busy_an_hour_a_day_counts_with_the_mean(viewer: User, hosts: list[Host]) -> None:
+    busy(hosts[2], 1.0)
+    used("a", 0.0, mean=0.25)
+    used("b", 1.0, mean=0.5)
+    assert on_page(viewer, "kvm1").takers[0].busy_after == 2.25
+
+
 def test_several_hosts_are_counted(hosts: list[Host]) -> None:
     """Each of two takes one guest of eight vCPUs, and has 28 already."""
     Host.objects.filter(name="kvm2").update(state=Host.State.UNREACHABLE)
@@ -136,7 +193,9 @@ def test_a_guest_that_is_wider_than_a_host_finds_no_place_there() -> None:
     found = failed(large)
     assert [one.need.name for one in found.stranded] == ["wide"]
     assert found.reasons == [("No other host has enough CPUs for it.", 1)]
-    Domain.objects.filter(pk=wide.pk).update(vcpus=20)  # wider than its own host too: it runs so today
+    Domain.objects.filter(pk=wide.pk).update(vcpus=20)  # wider than its own host too: 16 CPUs are what it has today
+    assert [one.need.name for one in failed(large).stranded] == ["wide"]
+    HostFactory.create(name="another", cpus=16)
     assert failed(large).survives
 
 
@@ -144,6 +203,13 @@ def test_a_host_whose_cpus_are_not_known_is_not_judged(hosts: list[Host]) -> Non
     Host.objects.filter(name="kvm3").update(cpus=0)
     (taker,) = failed(hosts[0]).takers
     assert (taker.after, taker.fits, taker.words) == (None, None, "")
+
+
+def test_of_a_host_whose_cpus_are_not_known_nothing_is_said(viewer_client: Client, hosts: list[Host]) -> None:
+    Host.objects.filter(name="kvm3").update(cpus=0)
+    page = words(viewer_client, "/capacity/hosts/kvm1/")
+    assert "kvm3 2 2 GiB 19 GiB 10 – not measured not known" in page
+    assert "not crowded" not in page
 
 
 def test_the_pages_tell_it(viewer_client: Client, hosts: list[Host]) -> None:
@@ -155,6 +221,7 @@ def test_the_pages_tell_it(viewer_client: Client, hosts: list[Host]) -> None:
     page = words(viewer_client, "/capacity/hosts/kvm1/")
     assert "kvm2 2 2 GiB 4 GiB 10 3 → 4.2 not measured crowded: 4.2 vCPUs per CPU" in page
     busy(hosts[1], 5.0)
+    measured(hosts[1])
     used("a", 1.0)
     page = words(viewer_client, "/capacity/hosts/kvm1/")
     assert "3 → 4.2 5 → 6 of 8 crowded: 4.2 vCPUs per CPU 1 guest not measured" in page
@@ -177,11 +244,12 @@ def test_files_and_the_api_tell_it(viewer: User, viewer_client: Client, hosts: l
     for name in ("a", "b"):
         used(name, 1.0)
     busy(hosts[1], 5.0)
+    measured(hosts[1])
     rows = csv.DictReader(StringIO(viewer_client.get("/capacity/failures.csv").content.decode()))
     row = next(row for row in rows if row["guest"] == "a")
     assert (row["vcpus"], row["goes_to"], row["its_cpus"]) == ("5", "kvm2", "8")
     assert (row["its_vcpus_per_cpu_before"], row["its_vcpus_per_cpu_after"]) == ("3.0", "4.25")
-    assert (row["its_cpu_busy_after"], row["its_cpu_fits"]) == ("7.0", "yes")
+    assert (row["its_cpu_busy_after"], row["its_guests_unmeasured"], row["its_cpu_fits"]) == ("7.0", "0", "yes")
     rows = csv.DictReader(StringIO(viewer_client.get("/capacity/hosts.csv").content.decode()))
     row = next(row for row in rows if row["name"] == "kvm1")
     assert (row["hosts_crowded_if_it_fails"], row["cpu_fits_if_it_fails"]) == ("1", "yes")
@@ -208,6 +276,29 @@ def test_new_guests_bring_their_cpu_along(viewer_client: Client, hosts: list[Hos
     assert "kvm3 crowded" in page
 
 
+def test_new_guests_that_were_not_measured_do_not_hide_that_cpu_is_short(viewer: User, hosts: list[Host]) -> None:
+    """One like c goes to kvm3, which would be short of CPU already if kvm1 failed."""
+    measured(hosts[0])
+    busy(hosts[2], 6.5)
+    wish = Wish(guests=1, like_guest=Domain.objects.get(name="c"))
+    found = answer(sheet(viewer).park, wish, viewer)
+    assert [taker.machine.name for taker in found.placed] == ["kvm3"]
+    assert [failure.cpu_words for failure in found.tight_after] == ["kvm3 short of CPU: 7.5 of 8 CPUs in use"]
+
+
+def test_new_guests_that_were_not_measured_are_not_said_to_fit(viewer: User, hosts: list[Host]) -> None:
+    measured(hosts[0])
+    busy(hosts[2], 1.0)
+    wish = Wish(guests=1, like_guest=Domain.objects.get(name="c"))
+    found = answer(sheet(viewer).park, wish, viewer)
+    before, after = (
+        next(one.takers[0] for one in failures if one.machine.name == "kvm1")
+        for failures in (found.failures_before, found.failures_after)
+    )
+    assert (before.busy_after, before.fits) == (2.0, True)
+    assert (after.busy_after, after.unmeasured, after.fits) == (2.0, 1, None)
+
+
 def test_the_same_guests_share_their_demands_whatever_their_size() -> None:
     """Or ten thousand guests of a few sizes would ask each host several times as often."""
     host = HostFactory.create()
@@ -215,6 +306,11 @@ def test_the_same_guests_share_their_demands_whatever_their_size() -> None:
         guest(f"g{vcpus}", host, vcpus=vcpus)
     park = read_park(list(Host.objects.select_related("site")), Domain.objects.present())
     assert len({need.demand for need in park.needs[host.pk]}) == 1
+    for name, cpus in (("tiny", 2), ("large", 16)):
+        HostFactory.create(name=name, cpus=cpus)
+    park = read_park(list(Host.objects.select_related("site")), Domain.objects.present())
+    # A host of two CPUs has no more to say than who needs more than two.
+    assert [need.demand[5] for need in sorted(park.needs[host.pk], key=lambda need: need.vcpus)] == [0, 0, 8, 8]
 
 
 def test_the_weekly_mail_tells_it(viewer: User, hosts: list[Host]) -> None:

@@ -344,6 +344,14 @@ def test_guests_more_are_placed_on_paper(viewer_client: Client, kvm1: Host) -> N
     assert Host.objects.count() == 1
 
 
+def test_memory_that_hosts_can_still_give_is_told_as_it_was_asked(viewer_client: Client, kvm1: Host) -> None:
+    """Twice 15.2 GiB, of which 20 go to new guests."""
+    DomainFactory.create(name="big", host=kvm1, max_memory_kib=4 * GIB, state=DomainState.SHUT_OFF)
+    page = words(viewer_client, "/capacity/what-if/?guests=5&like_guest=big&ratio=2")
+    assert "All 5 guests fit" in page
+    assert "kvm1 5 10.4 GiB" in page
+
+
 def test_a_host_more_saves_those_that_may_not_fail(viewer_client: Client, kvm1: Host) -> None:
     DomainFactory.create(name="web1", host=kvm1, max_memory_kib=8 * GIB)
     page = words(viewer_client, "/capacity/what-if/?hosts=1&like_host=kvm1")

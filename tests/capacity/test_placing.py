@@ -21,11 +21,14 @@ GIB = 1024**2
 ANY = ("qemu", "", "", frozenset[str](), frozenset[int](), 0)
 
 
-def packed(sizes: Sequence[int], free: Mapping[int, int], vcpus: Mapping[int, float] | None = None) -> Packing:
-    """Guests of one vCPU each."""
+def packed(
+    sizes: Sequence[int], free: Mapping[int, int], vcpus: Mapping[int, float] | None = None, stuck: Sequence[int] = ()
+) -> Packing:
+    """Guests of one vCPU each. No host could take those of the sizes `stuck`."""
     everywhere = list(free)
+    nowhere: list[int] = []
     needs = [Need(f"{number:032x}", f"g{number}", 0, 1, size, ANY) for number, size in enumerate(sizes)]
-    return pack(needs, free, lambda need: everywhere, vcpus)
+    return pack(needs, free, lambda need: nowhere if need.memory_kib in stuck else everywhere, vcpus)
 
 
 def test_the_largest_goes_first_to_where_most_is_free() -> None:
@@ -53,6 +56,17 @@ def test_who_is_crowded_costs_no_guest_its_place() -> None:
     """Were 5 to go to the host that is not crowded, 3 would find no room; by memory alone all fit."""
     found = packed([5, 4, 4, 3], {1: 9, 2: 7}, {1: 0, 2: 9})
     assert not found.unplaced
+
+
+def test_nor_when_another_guest_can_go_nowhere() -> None:
+    """Such as one whose disks are lost, as large as it may be."""
+    found = packed([20, 5, 4, 4, 3], {1: 9, 2: 7}, {1: 0, 2: 9}, stuck=(20,))
+    assert [need.memory_kib for need in found.unplaced] == [20]
+
+
+def test_a_guest_that_can_go_nowhere_takes_no_room_from_a_second_way() -> None:
+    found = packed([20, 8, 7, 3], {1: 10, 2: 8}, stuck=(20,))
+    assert [need.memory_kib for need in found.unplaced] == [20]
 
 
 @given(
