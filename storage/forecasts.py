@@ -16,7 +16,7 @@ class Forecast:
     """Of one pool, in words; also when nobody can tell yet."""
 
     words: str
-    """For a column: a day, "now", "not foreseen" or "not known yet"."""
+    """For a column: a day, "now", "not foreseen", "not known yet", or "not known" where no time will tell."""
     certainty: str
     """A sentence: how far the day may be off, or why there is none."""
     full_at: date | None

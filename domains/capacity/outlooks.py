@@ -59,12 +59,16 @@ def work_out(until: datetime) -> None:
     grid = range(end - DAYS_BACK * 24 * HOUR_S + HOUR_S, end + 1, HOUR_S)
     hosts = list(Host.objects.filter(enabled=True).select_related("site"))
     rows: list[Outlook] = []
+    parts = {name for part, whole in _SHARES.values() for name in (part, *whole)}
+    kept: dict[str, dict[str, array[float]]] = {}
     for resource, name in _SERIES.items():
         series = _read(name, grid, "host")
+        if name in parts:
+            kept[name] = series
         for scope, key, members in _scopes(hosts):
             known = [series[host.name] for host in members if host.name in series]
             rows.append(_outlook(scope, key, resource, together(known), grid, _total(resource, members), now))
-    rows += _shares(hosts, grid, now)
+    rows += _shares(hosts, grid, now, kept)
     rows += _storage(hosts, grid, now)
     Outlook.objects.bulk_create(
         [row for row in rows if row.hours or row.days],
@@ -91,11 +95,13 @@ def _total(resource: Resource, hosts: Iterable[Host]) -> float:
     return sum(host.cpus for host in hosts)
 
 
-def _shares(hosts: Sequence[Host], grid: range, now: datetime) -> list[Outlook]:
-    """Of the hosts of which both the part and the whole are known."""
+def _shares(
+    hosts: Sequence[Host], grid: range, now: datetime, kept: Mapping[str, dict[str, array[float]]]
+) -> list[Outlook]:
+    """Of the hosts of which both the part and the whole are known. `kept` are series that have been read already."""
     days, rows = by_day(grid), []
     for resource, (part, whole) in _SHARES.items():
-        series = {name: _read(name, grid, "host") for name in {part, *whole}}
+        series = {name: kept[name] if name in kept else _read(name, grid, "host") for name in {part, *whole}}
         for scope, key, members in _scopes(hosts):
             names = [host.name for host in members if all(host.name in read for read in series.values())]
             sums = {name: together([read[host] for host in names]) for name, read in series.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
@@ -20,6 +21,7 @@ from domains.capacity.words import foresight
 from storage.models import Storage
 from tests.factories import DomainFactory, HostFactory, PoolFactory, SiteFactory
 from tests.polling import poll
+from vmdash.metrics.hourly import record_hour
 from vmdash.metrics.query import values_at
 
 pytestmark = pytest.mark.django_db
@@ -53,6 +55,7 @@ def counters(guest: str, hours: int, now: datetime) -> Iterator[str]:
         at = round((start.timestamp() + second) * 1000)
         labels = f'host="kvm1",domain="web1",uuid="{guest}"'
         yield f'libvirt_up{{host="kvm1"}} 1 {at}'
+        yield f'vmdash_host_vcpus{{host="kvm1"}} 2 {at}'
         for mode, share in (("user", 2.0), ("system", 1.0), ("idle", 5.0)):
             yield f'libvirt_node_cpu_seconds_total{{host="kvm1",mode="{mode}"}} {second * share} {at}'
         for kind, gib in (("total", 16), ("free", 5), ("cached", 1)):
@@ -119,6 +122,32 @@ def test_a_guest_that_moved_within_the_hour_is_counted_once(store: str, now: dat
     write(store, [*lines, *(line.replace('"kvm1"', '"kvm2"') for line in lines if "vcpu_time" in line)])
     record_and_work_out(store, now)
     assert GuestUse.objects.get().cpu_mean == pytest.approx(1.5, rel=0.01)
+
+
+def test_vcpus_of_a_guest_that_has_just_moved_are_counted_where_it_is(store: str, now: datetime) -> None:
+    end = history._hour(now)
+    lines = list(counters(str(DomainFactory.create().pk), 2, end))
+    there = [line for line in lines if "vcpu" in line]
+    lines = [line.replace('vcpus{host="kvm1"} 2', 'vcpus{host="kvm1"} 0') for line in lines]
+    write(store, [*lines, *(line.replace('"kvm1"', '"kvm2"') for line in there)])
+    record_hour(round(end.timestamp()))
+    httpx.get(f"{store}/internal/force_flush").raise_for_status()
+    counted = poll(
+        lambda: values_at("last_over_time(host:vcpus:last[1h])", round(end.timestamp()), "host"), what="the hour"
+    )
+    assert counted == {"kvm1": 0.0, "kvm2": 2.0}
+
+
+def test_each_series_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def read(name: str, grid: range, label: str) -> dict[str, array[float]]:
+        asked.append(name)
+        return {}
+
+    monkeypatch.setattr(outlooks, "_read", read)
+    outlooks.work_out(datetime.now(UTC))
+    assert len(asked) == len(set(asked)) == 8
 
 
 def test_while_the_store_is_away_it_says_so_and_goes_on_later(store: str, now: datetime, settings: Settings) -> None:

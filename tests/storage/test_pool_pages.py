@@ -237,6 +237,19 @@ def test_the_list_says_when_each_pool_is_full(viewer_client: Client, pool: Pool)
     assert "A forecast takes three weeks of history." in column_of(page, new)
 
 
+def test_a_pool_that_is_not_foreseen_says_why(viewer_client: Client, pool: Pool) -> None:
+    """Time alone brings a forecast of the first only."""
+    unsized = PoolFactory.create(host=pool.host, name="unsized", capacity_bytes=0, available_bytes=0)
+    old = PoolFactory.create(host=HostFactory.create(name="kvm2", enabled=False), name="old")
+
+    page = text_of(viewer_client, reverse("storage"))
+
+    assert ">not known yet<" in column_of(page, pool)
+    for one, why in ((unsized, "its size is not known."), (old, "its host is disabled and not counted.")):
+        assert ">not known<" in column_of(page, one)
+        assert f"No forecast: {why}" in column_of(page, one)
+
+
 def test_the_list_is_sorted_by_when_pools_are_full(viewer_client: Client, pool: Pool) -> None:
     soon = PoolFactory.create(host=pool.host, name="soon")
     PoolFactory.create(host=pool.host, name="a-new-one")

@@ -39,11 +39,8 @@ RULES: Mapping[str, tuple[str, str]] = {
     ),
     "host:guest_cpu_used:rate1h": ("host", "sum by (host) (rate(libvirt_domain_vcpu_time_seconds_total[1h]))"),
     "host:guest_steal:rate1h": ("host", "sum by (host) (rate(libvirt_domain_vcpu_delay_seconds_total[1h]))"),
-    "host:vcpus:last": (
-        "host",
-        "count by (host) (last_over_time(libvirt_domain_vcpu_time_seconds_total[5m]))"
-        " or 0 * sum by (host) (last_over_time(libvirt_up[5m]))",
-    ),
+    # Of its guests; their own series would be many, and one that has just moved has some of both hosts.
+    "host:vcpus:last": ("host", "last_over_time(vmdash_host_vcpus[5m])"),
     # Every CPU spends a second in each second, in one mode or another.
     "host:cpus:rate1h": ("host", "sum by (host) (rate(libvirt_node_cpu_seconds_total[1h]))"),
     "guest:cpu_used:rate1h": ("uuid", _both("libvirt_domain_vcpu_time_seconds_total")),
