@@ -5,7 +5,7 @@
     os:debian               somewhere in what the guest agent calls the system
     state:paused            a state, as a word or a key; `state:unknown`: its host does not answer
     agent:connected         autostart:yes         is:template
-    is:misplaced            runs where it should not in the NUMA cells of its host, at most half a minute ago
+    is:misplaced            runs where it should not in the NUMA cells of its host, at most a minute ago
     vcpus>4  memory>=4GiB   numbers: = > < >= <=
     cpu>80  steal>5         live figures, in percent
     -tag:web                without

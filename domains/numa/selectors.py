@@ -70,7 +70,8 @@ def numa_part(guest: Domain, tick: Tick | None) -> NumaPart:
 
 def cells_of(host: Host, tick: Tick | None = None) -> list[Cell]:
     """With the free memory that the newest tick tells, while it is fresh."""
-    told = tick.get("cells", []) if tick and is_fresh(tick) else []
+    fresh = _fresh(tick)
+    told = fresh.get("cells", []) if fresh else []
     free = {one["cell"]: one["mem_free"] for one in told if one["mem_total"]}
     return [
         Cell(
@@ -80,23 +81,34 @@ def cells_of(host: Host, tick: Tick | None = None) -> list[Cell]:
     ]
 
 
+def _fresh(tick: Tick | None) -> Tick | None:
+    """What is found wrong is said of now, so figures that are old tell nothing."""
+    return tick if tick and is_fresh(tick) else None
+
+
 def places_of(guest: Domain, tick: Tick | None) -> GuestPlaces:
-    """As its row and the newest tick tell. The stored columns stand for its definition, so that tables need no XML.
-    They do not hold the mode of a memory policy, so "strict" stands for any: what is set takes it from the definition.
+    """As its row and the newest tick tell, while that is fresh. The stored columns stand for its definition, so that
+    tables need no XML. They do not hold the mode of a memory policy, so "strict" stands for any: what is set takes it
+    from the definition.
     """
-    told: Mapping[str, Any] = tick.get("places", {}).get(str(guest.pk), {}) if tick else {}
     placement = Placement(
         pins={int(number): tuple(cpus) for number, cpus in guest.vcpu_pins.items()},
         mode="strict" if guest.numa_cells else "",
         cells=tuple(guest.numa_cells),
     )
-    places = {int(number): cpu for number, cpu in told.items() if cpu is not None} if guest.is_active else {}
-    return GuestPlaces(guest.name, guest.vcpus, guest.memory_kib, placement, places)
+    return GuestPlaces(guest.name, guest.vcpus, guest.memory_kib, placement, _seen(guest, _fresh(tick)))
+
+
+def _seen(guest: Domain, tick: Tick | None) -> dict[int, int]:
+    """The CPUs that its vCPUs were seen on last, by vCPU."""
+    told: Mapping[str, Any] = tick.get("places", {}).get(str(guest.pk), {}) if tick else {}
+    return {int(number): cpu for number, cpu in told.items() if cpu is not None} if guest.is_active else {}
 
 
 def loads_of(cells: Sequence[Cell], tick: Tick | None, guests: Iterable[Domain]) -> list[CellLoad]:
-    """Of the cells that the tick tells of; `guests` are those of the host that may be named."""
-    samples = {one["cell"]: one for one in tick.get("cells", [])} if tick else {}
+    """Of the cells that the tick tells of, while it is fresh; `guests` are those of the host that may be named."""
+    fresh = _fresh(tick)
+    samples = {one["cell"]: one for one in fresh.get("cells", [])} if fresh else {}
     told, named = [(cell, samples[cell.number]) for cell in cells if cell.number in samples], list(guests)
     return [
         CellLoad(
@@ -123,11 +135,11 @@ def finding_of(guest: Domain, tick: Tick | None) -> Finding | None:
 
 def vcpus_of(guest: Domain, tick: Tick | None) -> list[VcpuShown]:
     """Each vCPU of a running guest. Needs `guest.host`."""
-    cells, places = cells_of(guest.host), places_of(guest, tick)
+    cells, places = cells_of(guest.host), _seen(guest, tick)
     policy = set(guest.numa_cells)
     found = []
     for number in range(guest.vcpus):
-        cpu = places.places.get(number)
+        cpu = places.get(number)
         cell = None if cpu is None else cell_of(cells, cpu)
         pins = guest.vcpu_pins.get(str(number), [])
         away = bool(policy) and cell is not None and cell not in policy

@@ -57,13 +57,20 @@ def test_the_fleet_page_counts_them_and_leads_to_them(viewer_client: Client, gue
 
 def test_where_none_is_nothing_is_said(viewer_client: Client) -> None:
     DomainFactory.create(host=HostFactory.create(cells=CELLS))
-    assert "misplaced" not in viewer_client.get("/").content.decode()
+    assert "misplaced</a>" not in viewer_client.get("/").content.decode()
 
 
 def test_the_table_of_guests_finds_them(viewer_client: Client, guests: dict[str, Domain]) -> None:
     assert names(viewer_client, "is:misplaced") == ["away1", "wide1"]
     assert names(viewer_client, "is:misplaced wide") == ["wide1"]
     assert names(viewer_client, "-is:misplaced") == ["off1", "well1"]
+    assert "<code>is:misplaced</code>" in viewer_client.get("/").content.decode(), "the help names it"
+
+
+def test_of_figures_that_are_old_only_what_is_set_counts(guests: dict[str, Domain]) -> None:
+    wide, away = guests["wide1"], guests["away1"]
+    write_tick(wide.host, {wide: guest_sample()}, places={wide: {0: 1, 1: 2}}, age_s=3600)
+    assert fleet.misplaced() == [str(away.pk)]
 
 
 def test_what_was_found_is_kept_and_each_person_sees_their_own(
