@@ -19,16 +19,18 @@ if TYPE_CHECKING:
     from vmdash.virt.placement import Applied
 
 
+WITH_MEMORY = "with_memory"
+"""Parameter: nothing is to be done where the memory of a guest that runs would be left in other cells."""
+
+
 def _run(ctx: JobContext) -> Result:
     domain = target_of(ctx.job)
     if reason := host_obstacle(domain.host):
         raise Unavailable(f"{ctx.job.label} is not possible: {reason}")
     try:
-        applied = _apply(ctx)
+        _apply(ctx)
     except HostError as error:
         raise OutcomeUnknown(error.message) from error
-    for line in words_of(applied):
-        ctx.log(line)
     return {}
 
 
@@ -42,15 +44,18 @@ def words_of(applied: Applied) -> list[str]:
             "Its memory comes from the new cells from now on, and the host moves there what it has, as far as it can; "
             "how far that is, libvirt does not tell."
         )
-    elif applied.refused:
-        words.append(f"{applied.refused.message} {applied.refused.detail}".strip())
-        words.append("Its memory stays where it is: the new policy is in its definition and holds from its next start.")
     elif applied.policy_waits:
-        words.append("Its memory policy is in its definition and holds from its next start; pages stay where they are.")
+        if applied.refused:
+            words.append(f"{applied.refused.message} {applied.refused.detail}".strip())
+        kept = "the new policy is in its definition and holds from its next start."
+        if not applied.persistent:
+            kept = "the guest is transient, and has no definition in which a new policy could wait."
+        words.append(f"Its memory stays where it is: {kept}")
     return words
 
 
-def _apply(ctx: JobContext) -> Applied:
+def _apply(ctx: JobContext) -> None:
+    """Do it, and log what came about."""
     from vmdash.virt import placement
 
     domain = target_of(ctx.job)
@@ -58,7 +63,10 @@ def _apply(ctx: JobContext) -> Applied:
         if "before" not in ctx.parameters:
             # What an undo brings back: its definition, which is what people wrote.
             ctx.note(before=Placement.parse(guest.xml(inactive=True)).stored())
-        return placement.apply(connection, guest, Placement.of(ctx.parameters["after"]))
+        wanted, with_memory = Placement.of(ctx.parameters["after"]), ctx.parameters.get(WITH_MEMORY, False)
+        applied = placement.apply(connection, guest, wanted, with_memory=with_memory)
+    for line in words_of(applied):
+        ctx.log(line)
 
 
 def _reconcile(ctx: JobContext) -> Outcome:

@@ -56,6 +56,8 @@ def place_page(domain: Domain, choice: str, user: User) -> PlacePage:
     except (Conflict, InvalidInput) as error:
         refused = error
     mode = wanted.placement.mode if wanted else ""
+    is_movable = mode == MOVABLE_MODE and bool(domain.numa_cells)
+    changes_cells = wanted is not None and wanted.placement.cells != tuple(domain.numa_cells)
     sees_host = can(user, Permission.VIEW, domain.host)
     return PlacePage(
         cells=selectors.cells_of(domain.host, tick if sees_host else None),
@@ -63,8 +65,8 @@ def place_page(domain: Domain, choice: str, user: User) -> PlacePage:
         before=words_before(domain),
         after=services.words_of(wanted.placement) if wanted else "",
         refused=refused,
-        policy_waits=mode not in ("", MOVABLE_MODE) and domain.is_active,
-        policy_moves=mode == MOVABLE_MODE and domain.is_active,
+        policy_waits=bool(mode) and not is_movable and domain.is_active,
+        policy_moves=is_movable and changes_cells and domain.is_active,
         warning=wanted.warning if wanted and sees_host else "",
     )
 

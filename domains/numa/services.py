@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from domains.actions import cannot, host_obstacle
 from domains.models import Domain
 from domains.numa.findings import Cell, GuestPlaces, confined, outgrows, proposal, shortage
-from domains.numa.job import PLACE
+from domains.numa.job import PLACE, WITH_MEMORY
 from domains.numa.selectors import cells_of, places_of
 from vmdash.access.audit import record
 from vmdash.access.models import User
@@ -85,13 +85,16 @@ def place(*, domain: Domain, choice: str, user: User) -> Job:
 
 def last_place(domain: Domain) -> Job | None:
     """The last one that came about, which is what an undo is of."""
-    done = Job.objects.filter(kind=PLACE.name, target_id=str(domain.pk), state=Job.State.SUCCEEDED)
+    done = Job.objects.filter(
+        kind=PLACE.name, target_kind="domain", target_id=str(domain.pk), state=Job.State.SUCCEEDED
+    )
     return done.order_by("-finished_at").first()
 
 
 def place_as_part(*, domain: Domain, placement: Placement, user: User, parent: Job) -> Job:
-    """Have it placed so, as a part of another job. Raises NotPermitted, Conflict, JobInTheWay."""
-    return _request(domain, placement, user, parent=parent)
+    """Have it placed so, as a part of another job; it fails where the memory would be left in other cells. Raises
+    NotPermitted, Conflict, JobInTheWay."""
+    return _request(domain, placement, user, parent=parent, with_memory=True)
 
 
 def undo(*, domain: Domain, user: User, parent: Job | None = None) -> Job:
@@ -106,7 +109,8 @@ def again(*, job: Job, user: User) -> Job:
     domain = Domain.objects.visible_to(user).select_related("host").filter(pk=job.target_id).first()
     if domain is None:
         raise NotFound(f"{job.target_name} is not in the inventory any more.")
-    return _request(domain, Placement.of(job.parameters["after"]), user)
+    with_memory = job.parameters.get(WITH_MEMORY, False)
+    return _request(domain, Placement.of(job.parameters["after"]), user, with_memory=with_memory)
 
 
 def words_of(placement: Placement) -> str:
@@ -155,7 +159,13 @@ def check_permitted(domain: Domain, user: User) -> None:
 
 
 def _request(
-    domain: Domain, wanted: Placement, user: User, *, undoes: Job | None = None, parent: Job | None = None
+    domain: Domain,
+    wanted: Placement,
+    user: User,
+    *,
+    undoes: Job | None = None,
+    parent: Job | None = None,
+    with_memory: bool = False,
 ) -> Job:
     title = f"Place {domain.name} {_where(wanted)}" if undoes is None else f"Undo: {undoes.label}"
     check_permitted(domain, user)
@@ -166,7 +176,7 @@ def _request(
         user=user,
         target=jobs.Target(kind="domain", id=str(domain.pk), name=domain.name, host_name=domain.host.name),
         label=title,
-        parameters={"after": wanted.stored()},
+        parameters={"after": wanted.stored(), WITH_MEMORY: with_memory},
         virsh=virsh_commands(domain.name, wanted, tuple(range(domain.host.cpus)), domain.vcpus),
         parent=parent,
     )

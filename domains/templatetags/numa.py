@@ -15,7 +15,6 @@ from domains.numa.balance.plan import may_balance
 from domains.numa.balance.services import undoable
 from domains.numa.findings import Finding, uneven
 from domains.numa.selectors import Misplaced, VcpuShown, cells_of, finding_of, loads_of, vcpus_on
-from vmdash.jobs.models import Job
 from vmdash.live.messages import CellSample
 
 if TYPE_CHECKING:
@@ -64,8 +63,8 @@ class ShownCells:
     looked_at: int | None
     """When it was looked at them, in Unix milliseconds."""
     may_balance: bool
-    undoes: Job | None
-    """The last balancing, where the person may undo it."""
+    can_undo: bool
+    """There is a balancing that the person may undo."""
 
 
 @register.simple_tag(takes_context=True)
@@ -100,5 +99,5 @@ def numa_of(context: dict[str, Any], page: HostPage) -> ShownCells | None:
         uneven=uneven(loads_of(cells, tick, guests.values())),
         looked_at=tick.get("looked_at") if tick else None,
         may_balance=operates,
-        undoes=undoable(host, user) if operates else None,
+        can_undo=operates and undoable(host, user) is not None,
     )

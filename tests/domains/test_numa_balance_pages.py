@@ -12,10 +12,12 @@ from django.utils import timezone
 
 from domains.models import Domain
 from domains.numa.balance.job import BALANCE
+from domains.numa.balance.services import balance, undoable
 from domains.numa.job import PLACE
 from hosts.models import Host
 from tests.api.caller import Caller
 from tests.factories import DomainFactory, HostFactory, JobFactory, UserFactory
+from tests.queries import queries_of
 from tests.ticks import guest_sample, write_tick
 from vmdash.access.models import Grant, User
 from vmdash.access.reach import Scope
@@ -80,6 +82,8 @@ def test_the_host_s_page_offers_to_put_it_right(
     assert address not in page(viewer_client, "host")
     tell(kvm3, guests, busy=50)
     assert address not in page(operator_client, "host")
+    tell(kvm3, guests, age_s=3600)
+    assert address not in page(operator_client, "host"), "figures of an hour ago say nothing of now"
 
 
 def test_what_would_be_set_is_shown_first(operator_client: Client, guests: dict[str, Domain]) -> None:
@@ -91,18 +95,31 @@ def test_what_would_be_set_is_shown_first(operator_client: Client, guests: dict[
     assert "33 %" in text
     assert "Its vCPUs are pinned to some CPUs of a cell, which somebody chose." in text
     assert "Place 1 guest so" in text
+    assert reverse("host-balance-now", args=["kvm3"]) in text
     assert not Job.objects.exists()
+
+
+def test_that_a_guest_is_placed_only_with_its_memory_is_said(
+    operator_client: Client, guests: dict[str, Domain]
+) -> None:
+    words = "is placed only if its host moves its memory, too."
+    assert words not in page(operator_client, "host-balance")
+    policy = "<domain><numatune><memory mode='restrictive' nodeset='0'/></numatune></domain>"
+    Domain.objects.filter(pk=guests["ci1"].pk).update(xml=policy, numa_cells=[0])
+    assert words in page(operator_client, "host-balance")
 
 
 def test_why_nothing_is_proposed_is_said(operator_client: Client, guests: dict[str, Domain], kvm3: Host) -> None:
     tell(kvm3, guests, busy=50)
     assert "The CPUs of kvm3&#x27;s cells are in balance." in page(operator_client, "host-balance")
     tell(kvm3, guests, age_s=3600)
-    assert "How busy the cells of kvm3 are is not known now." in page(operator_client, "host-balance")
+    text = page(operator_client, "host-balance")
+    assert "How busy the cells of kvm3 are is not known now." in text
+    assert "95 %" not in text, "it was an hour ago"
     tell(kvm3, {"db1": guests["db1"]})
     text = page(operator_client, "host-balance")
     assert "No guest that you may operate can be moved so that it gets better." in text
-    assert "button primary" not in text
+    assert reverse("host-balance-now", args=["kvm3"]) not in text
 
 
 def test_confirming_makes_one_job(operator_client: Client, guests: dict[str, Domain]) -> None:
@@ -177,6 +194,76 @@ def test_the_last_balancing_can_be_undone(
     job = Job.objects.get(state="queued")
     assert job.label == "Undo: Balance the cells of kvm3"
     assert {move["name"] for move in job.parameters["moves"]} == {"ci1", "ci2"}
+
+
+def test_what_is_undone_is_not_undone_again(
+    operator_client: Client, operator: User, kvm3: Host, guests: dict[str, Domain], done: Job
+) -> None:
+    """That would be to balance once more."""
+    undone = JobFactory.create(
+        kind=BALANCE.name, state="succeeded", target_kind="host", target_id=str(kvm3.pk), target_name="kvm3",
+        label="Undo: Balance the cells of kvm3", finished_at=timezone.now(),
+        parameters={"moves": [{"undoes": str(part.pk)} for part in done.children.all()]},
+    )  # fmt: skip
+    for name in ("ci1", "ci2"):
+        JobFactory.create(
+            domain=guests[name], kind=PLACE.name, state="succeeded", parent=undone,
+            parameters={"after": BEFORE, "before": BEFORE}, finished_at=timezone.now(),
+        )  # fmt: skip
+    assert "Undo the last balancing" not in page(operator_client, "host")
+    calls = Caller(operator)
+    told = calls.get("/hosts/kvm3/balance").json()
+    assert (told["can_undo"], told["last"]) == (False, None)
+    assert calls.post("/hosts/kvm3/balance/undo").status_code == 409
+
+
+def test_who_may_not_see_the_job_may_undo_their_part_of_it(
+    client_of: Callable[[User], Client], guests: dict[str, Domain], done: Job
+) -> None:
+    person = UserFactory.create(role=Role.VIEWER)
+    Grant.objects.create(person=person, role=Role.OPERATOR, scope=Scope.GUEST, scope_id=str(guests["ci2"].pk))
+    text = page(client_of(person), "host")
+    assert "Undo the last balancing" in text
+    assert "Balance the cells of kvm3" not in text
+    calls = Caller(person)
+    told = calls.get("/hosts/kvm3/balance").json()
+    assert (told["can_undo"], told["last"]) == (True, None)
+    answer = calls.post("/hosts/kvm3/balance/undo")
+    assert answer.status_code == 202
+    assert [move["name"] for move in Job.objects.get(state="queued").parameters["moves"]] == ["ci2"]
+
+
+def test_the_number_of_queries_does_not_grow_with_what_was_done_before(
+    operator: User, kvm3: Host, guests: dict[str, Domain], done: Job
+) -> None:
+    undoable(kvm3, operator)  # their rights are read once
+    few = queries_of(lambda: undoable(kvm3, operator))
+    for _ in range(3):
+        JobFactory.create(
+            kind=BALANCE.name, state="succeeded", target_kind="host", target_id=str(kvm3.pk), target_name="kvm3",
+            parameters={"moves": []}, finished_at=timezone.now(),
+        )  # fmt: skip
+        guest = DomainFactory.create(host=kvm3)
+        JobFactory.create(domain=guest, kind=PLACE.name, state="failed", parent=Job.objects.latest("created_at"))
+    last = undoable(kvm3, operator)
+    assert last is not None
+    assert last.job == done
+    assert queries_of(lambda: undoable(kvm3, operator)) == few
+
+
+def test_the_right_to_many_guests_is_asked_at_once(operator: User, kvm3: Host, guests: dict[str, Domain]) -> None:
+    few = queries_of(lambda: balance(host=kvm3, cells={guests["ci1"].pk: 1}, user=person_of(guests)))
+    Job.objects.all().delete()
+    cells = dict.fromkeys((guest.pk for guest in guests.values()), 1)
+    assert queries_of(lambda: balance(host=kvm3, cells=cells, user=person_of(guests))) == few
+
+
+def person_of(guests: dict[str, Domain]) -> User:
+    """They may operate these guests, and no others."""
+    person: User = UserFactory.create(role=Role.VIEWER)
+    for guest in guests.values():
+        Grant.objects.create(person=person, role=Role.OPERATOR, scope=Scope.GUEST, scope_id=str(guest.pk))
+    return person
 
 
 def test_a_guest_that_was_placed_since_is_not_undone(

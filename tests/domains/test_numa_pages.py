@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from unittest.mock import Mock
 
 import pytest
 from django.test import Client
@@ -16,6 +18,7 @@ from tests.ticks import guest_sample, write_tick
 from vmdash.access.models import Grant, User
 from vmdash.access.reach import Scope
 from vmdash.access.roles import Role
+from vmdash.jobs import execution
 from vmdash.jobs.models import Job
 from vmdash.live.messages import CellSample
 from vmdash.virt.errors import InvalidState
@@ -111,7 +114,12 @@ def test_it_is_said_beforehand_whether_its_memory_may_move(operator_client: Clie
     ):
         policy = f"<domain><numatune><memory mode='{mode}' nodeset='0'/></numatune></domain>"
         Domain.objects.filter(pk=wrong.pk).update(xml=policy)
-        assert words in page(operator_client, "guest-place", wrong.pk)
+        answer = operator_client.get(reverse("guest-place", args=[wrong.pk]), {"cell": "1"})
+        assert words in answer.content.decode()
+    assert "Its host is asked to move its memory" not in page(operator_client, "guest-place", wrong.pk), "it stays"
+    Domain.objects.filter(pk=wrong.pk).update(numa_cells=[])
+    answer = operator_client.get(reverse("guest-place", args=[wrong.pk]), {"cell": "1"})
+    assert "A memory policy that is new holds from its next start" in answer.content.decode(), "it runs without one"
 
 
 PINNED, WAITS = "It is pinned so from now on.", "holds from its next start"
@@ -128,12 +136,46 @@ PINNED, WAITS = "It is pinned so from now on.", "holds from its next start"
             Applied(running=True, policy_waits=True, refused=InvalidState("Cannot move it.", detail="No cpuset.")),
             [PINNED, "Cannot move it. No cpuset.", WAITS],
         ),
+        (Applied(running=True, policy_waits=True, persistent=False), [PINNED, "the guest is transient"]),
     ],
 )
 def test_the_log_of_the_job_says_what_came_of_the_memory(applied: Applied, expected: list[str]) -> None:
     lines = words_of(applied)
     assert len(lines) == len(expected)
     assert all(words in line for words, line in zip(expected, lines, strict=True))
+
+
+def test_one_that_was_interrupted_says_what_came_of_the_memory_too(
+    wrong: Domain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def live(domain: Domain) -> Iterator[tuple[Mock, Mock]]:
+        yield Mock(), Mock()
+
+    def moved(*_: object, **how: bool) -> Applied:
+        assert how == {"with_memory": True}
+        return Applied(running=True, memory_moves=True)
+
+    monkeypatch.setattr("domains.numa.job.live", live)
+    monkeypatch.setattr("vmdash.virt.placement.apply", moved)
+    placement = {"pins": {}, "emulator": [], "mode": "", "cells": []}
+    job = JobFactory.create(
+        domain=wrong, kind=PLACE.name, state="lost",
+        parameters={"after": placement, "before": placement, "with_memory": True},
+    )  # fmt: skip
+    execution.execute(job)
+    assert job.state == "succeeded"
+    assert "the host moves there what it has" in job.lines.all()[1].text
+
+
+def test_what_was_seen_long_ago_is_not_said_to_be_wrong_now(operator_client: Client, wrong: Domain) -> None:
+    Domain.objects.filter(pk=wrong.pk).update(vcpu_pins={})
+    headline = "Its vCPU runs in cell 1, but its memory comes from cell 0"
+    for age_s, told in ((0, True), (3600, False)):
+        write_tick(wrong.host, {wrong: guest_sample()}, places={wrong: {0: 2}}, age_s=age_s)
+        for text in (page(operator_client, "host", "kvm3"), page(operator_client, "guest-place", wrong.pk)):
+            assert (headline in text) == told
+    assert 'class="vcpu away"' in page(operator_client, "host", "kvm3"), "where it was is drawn"
 
 
 def test_a_guest_without_a_memory_policy_gets_a_strict_one(operator_client: Client, wrong: Domain) -> None:

@@ -8,10 +8,11 @@ import libvirt
 import pytest
 
 from tests.virt.test_errors import libvirt_error
+from vmdash.exceptions import Conflict
 from vmdash.virt.connection import HostConnection
 from vmdash.virt.errors import ConnectionLost, InvalidState
 from vmdash.virt.guest import Guest
-from vmdash.virt.placement import Applied, move_memory
+from vmdash.virt.placement import Applied, apply, move_memory
 from vmdash.virt.xml.placement import Placement, with_placement
 
 WEB1 = "11111111-1111-1111-1111-111111111111"
@@ -76,3 +77,62 @@ def test_a_host_that_is_lost_is_no_refusal(host: HostConnection) -> None:
     guest = refusing(host, libvirt_error(libvirt.VIR_ERR_INTERNAL_ERROR, libvirt.VIR_FROM_RPC))
     with pytest.raises(ConnectionLost):
         move_memory(guest, Placement(mode="restrictive", cells=(1,)))
+
+
+def pinnable(host: HostConnection, mode: str, error: libvirt.libvirtError | None = None) -> tuple[Guest, Mock]:
+    """The test driver cannot pin a guest that runs."""
+    guest = bound(host, mode)
+    raw = Mock(spec=libvirt.virDomain, wraps=guest.raw)
+    raw.pinVcpuFlags = Mock(return_value=0)
+    raw.pinEmulator = Mock(return_value=0)
+    raw.setNumaParameters.side_effect = error
+    return Guest(raw, "kvm1"), raw
+
+
+REFUSAL = libvirt_error(libvirt.VIR_ERR_OPERATION_INVALID, text="cgroup CPUSET controller is not mounted")
+
+
+@pytest.mark.parametrize(("mode", "error"), [("restrictive", REFUSAL), ("strict", None)])
+def test_a_guest_that_shall_take_its_memory_along_stays_as_it_is_where_it_cannot(
+    host: HostConnection, mode: str, error: libvirt.libvirtError | None
+) -> None:
+    guest, raw = pinnable(host, mode, error)
+    before = guest.xml(inactive=True)
+    with pytest.raises(Conflict):
+        apply(host, guest, Placement({0: (1,)}, (1,), "restrictive", (1,)), with_memory=True)
+    assert guest.xml(inactive=True) == before
+    raw.pinVcpuFlags.assert_not_called()
+
+
+def test_it_is_pinned_once_its_memory_moves(host: HostConnection) -> None:
+    guest, raw = pinnable(host, "restrictive")
+    wanted = Placement({0: (1,)}, (1,), "restrictive", (1,))
+    assert apply(host, guest, wanted, with_memory=True) == Applied(running=True, memory_moves=True)
+    calls = [call[0] for call in raw.method_calls]
+    assert calls.index("setNumaParameters") < calls.index("pinVcpuFlags")
+    assert Placement.parse(guest.xml(inactive=True)) == wanted
+
+
+@pytest.mark.parametrize(
+    ("mode", "wanted"),
+    [
+        ("strict", Placement({0: (0,)}, (0,), "strict", (0,))),
+        ("preferred", Placement({0: (0,)}, (0,), "strict", (0,))),
+        ("", Placement({0: (1,)}, (1,), "strict", (1,))),
+    ],
+    ids=["to its memory", "with another mode", "without a policy"],
+)
+def test_what_has_no_memory_elsewhere_is_pinned_all_the_same(
+    host: HostConnection, mode: str, wanted: Placement
+) -> None:
+    guest, raw = pinnable(host, mode)
+    assert apply(host, guest, wanted, with_memory=True).running
+    raw.pinVcpuFlags.assert_called()
+
+
+def test_without_that_wish_its_pinning_holds_and_its_memory_follows_at_its_next_start(host: HostConnection) -> None:
+    guest, raw = pinnable(host, "restrictive", REFUSAL)
+    wanted = Placement({0: (1,)}, (1,), "restrictive", (1,))
+    assert apply(host, guest, wanted).refused
+    assert Placement.parse(guest.xml(inactive=True)) == wanted
+    raw.pinVcpuFlags.assert_called()

@@ -9,10 +9,11 @@ Source: virDomainPinVcpuFlags, virDomainPinEmulator, virDomainSetNumaParameters;
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import libvirt
 
+from vmdash.exceptions import Conflict
 from vmdash.virt import cpuset
 from vmdash.virt.connection import HostConnection
 from vmdash.virt.errors import CallError
@@ -25,28 +26,47 @@ from vmdash.virt.xml.placement import MOVABLE_MODE, Placement, with_placement
 class Applied:
     """What came about. ``memory_moves``: the cells of its memory policy were changed while it runs. ``policy_waits``:
     it runs with another policy, and the new one holds from its next start. ``refused``: that is so because the host
-    would not change it, and why."""
+    would not change it, and why. ``persistent``: it has a definition, which holds from its next start."""
 
     running: bool
     memory_moves: bool = False
     policy_waits: bool = False
     refused: CallError | None = None
+    persistent: bool = True
 
 
-def apply(connection: HostConnection, guest: Guest, wanted: Placement) -> Applied:
+def apply(connection: HostConnection, guest: Guest, wanted: Placement, *, with_memory: bool = False) -> Applied:
     """Make it so: in the definition, where the guest has one, and at once what can be while it runs.
 
-    Raises VirtError; what was done before stays.
+    Raises:
+        VirtError: what was done before stays. Conflict: ``with_memory``, and the memory of the guest, which runs, would
+        be left in other cells; nothing was done.
     """
     facts = guest.facts()
+    applied = Applied(running=False)
+    if facts.status.state.is_active:
+        applied = replace(_memory_first(guest, wanted, with_memory=with_memory), persistent=facts.persistent)
     if facts.persistent:
         changed = with_placement(guest.xml(secure=True, inactive=True), wanted)
         with translate(f"change the definition of {guest.name}", guest.host):
             connection.raw.defineXML(changed)
-    if not facts.status.state.is_active:
-        return Applied(running=False)
-    _pin_now(connection, guest, wanted)
-    return move_memory(guest, wanted)
+    if applied.running:
+        _pin_now(connection, guest, wanted)
+    return applied
+
+
+def _memory_first(guest: Guest, wanted: Placement, *, with_memory: bool) -> Applied:
+    """Before it is pinned, so that it is not pinned away from memory that stays where it is."""
+    bound = Placement.parse(guest.xml()).cells
+    applied = move_memory(guest, wanted)
+    if with_memory and bound and bound != wanted.cells and not applied.memory_moves:
+        if applied.refused:
+            raise applied.refused
+        raise Conflict(
+            f"{guest.name} runs with memory from cell {cpuset.text_of(bound)} by its memory policy, and would keep it.",
+            hint="Nothing was changed.",
+        )
+    return applied
 
 
 def move_memory(guest: Guest, wanted: Placement) -> Applied:

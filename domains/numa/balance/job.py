@@ -1,17 +1,20 @@
 """The job `host.balance`: places guests of a host, each by a `domain.place` job of its own.
 
 It works on these itself, one after the other, so it does not wait for other workers. One that was interrupted goes on
-where it stopped.
+where it stopped; while it is not known what came of a placement, it waits without holding a worker. When it is
+cancelled, what is placed stays so.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from domains.models import Domain
-from vmdash.exceptions import Conflict, NotFound, NotPermitted, VmdashError
+from vmdash.exceptions import Conflict, NotFound, NotPermitted, Unavailable, VmdashError
 from vmdash.jobs import execution
-from vmdash.jobs.context import JobContext
+from vmdash.jobs import services as jobs
+from vmdash.jobs.context import JobContext, OutcomeUnknown
 from vmdash.jobs.models import Job
 from vmdash.jobs.registry import Kind, Outcome, Result, register
 from vmdash.virt.xml.placement import Placement
@@ -30,25 +33,28 @@ def _run(ctx: JobContext) -> Result:
             failed.append(f"{move['name']}: {error}")
     ctx.progress(100)
     if failed:
+        undoes = "undoes" in moves[0]
+        others = "The others are put back." if undoes else "The others are placed; the page of the host undoes that."
         raise Conflict(
-            f"{len(failed)} of {len(moves)} guests could not be placed. {failed[0]}",
-            hint="The others are placed; the page of the host undoes that." if len(failed) < len(moves) else "",
+            f"{len(failed)} of {len(moves)} guests could not be {'put back' if undoes else 'placed'}. {failed[0]}",
+            hint=others if len(failed) < len(moves) else "",
             detail="\n".join(failed),
         )
     return {"placed": [move["name"] for move in moves]}
 
 
 def _place(ctx: JobContext, move: dict[str, Any]) -> str:
-    """Why it failed; empty where it did not."""
+    """Why it failed; empty where it did not. Raises Interrupted: OutcomeUnknown while its host does not answer."""
+    ctx.check()
     try:
         part = ctx.job.children.filter(target_id=move["guest"]).first() or _begin(ctx.job, move)
     except VmdashError as error:
         return str(error)
-    ctx.check()
     execution.execute(part)
-    # Another worker may be at work on it, or go on with it once its host answers.
-    while not ctx.wait_until(lambda: not _is_unfinished(part), timeout_s=TIME_LIMIT_S):
-        pass
+    # Another worker may be at work on it.
+    ctx.wait_until(lambda: not _is_under_way(part), timeout_s=TIME_LIMIT_S)
+    if part.state in Job.UNFINISHED:
+        raise OutcomeUnknown(_not_known(part))
     return "" if part.state == Job.State.SUCCEEDED else part.error or part.state_words
 
 
@@ -69,16 +75,44 @@ def _begin(job: Job, move: dict[str, Any]) -> Job:
     return services.undo(domain=domain, user=user, parent=job)
 
 
-def _is_unfinished(part: Job) -> bool:
+def _is_under_way(part: Job) -> bool:
+    """A worker has it, or one will."""
     part.refresh_from_db()
-    return part.state in Job.UNFINISHED
+    return part.state in (Job.State.QUEUED, Job.State.RUNNING)
+
+
+def _not_known(part: Job) -> str:
+    return f"It waits for “{part.label}” to be cleared up."
 
 
 def _reconcile(ctx: JobContext) -> Outcome:
-    """Go on. Raises as `_run`."""
+    """Go on, or end where somebody cancelled it: a placement that has begun comes to its own end.
+
+    Raises:
+        Unavailable: it is not known yet what came of a placement. Otherwise as `_run`.
+    """
+    if ctx.job.cancel_requested_at:
+        for part in ctx.job.children.filter(state=Job.State.QUEUED):
+            with suppress(Conflict):  # it has just begun
+                jobs.cancel(job=part, user=None)
+        return Outcome(Job.State.CANCELLED, "It was interrupted, and then cancelled. What is placed stays so.")
+    if lost := ctx.job.children.filter(state=Job.State.LOST).first():
+        raise Unavailable(_not_known(lost))
     ctx.log("It was interrupted; going on where it stopped")
-    _run(ctx)
+    try:
+        _run(ctx)
+    except OutcomeUnknown as error:
+        raise Unavailable(str(error)) from error
     return Outcome(Job.State.SUCCEEDED, "It was interrupted, and then came to its end.")
 
 
-BALANCE = register(Kind(name="host.balance", run=_run, reconcile=_reconcile, exclusive=True, time_limit_s=TIME_LIMIT_S))
+BALANCE = register(
+    Kind(
+        name="host.balance",
+        run=_run,
+        reconcile=_reconcile,
+        exclusive=True,
+        cancellable=True,
+        time_limit_s=TIME_LIMIT_S,
+    )
+)

@@ -62,6 +62,11 @@ class BalancePlan:
         """The cells are in balance afterwards."""
         return not is_uneven([cell.after for cell in self.cells])
 
+    @property
+    def asks_for_memory(self) -> bool:
+        """One of the guests runs with memory from other cells: it is placed only if its host moves that."""
+        return any(move.guest.numa_cells not in ([], [move.cell]) for move in self.moves)
+
 
 def may_balance(host: Host, user: User) -> bool:
     """Whether there is a guest on it that they may operate."""

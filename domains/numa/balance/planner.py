@@ -153,5 +153,7 @@ def _staying(
             yield one.uuid, reason
         elif one.cpu is None:
             yield one.uuid, "How much CPU time it uses is not known."
+        elif _is_away(one.places, cells) and len(one.places.placement.cells) > 1:
+            yield one.uuid, "Its memory policy is for several cells: its own page tells how to put it right."
         elif not any(cell.number != busiest for cell in _open_to(one, cells)):
             yield one.uuid, "It fits in no other cell, or belongs in this one."

@@ -49,7 +49,8 @@ class BalancePlan(Schema):
     cells: list[CellChange]
     staying: list[LeftAlone]
     obstacle: str = Field(description="Why nothing can be done; empty: it can.")
-    last: Job | None = Field(description="The last balancing, which can be undone.")
+    can_undo: bool = Field(description="There is a balancing with guests of yours that are still as it placed them.")
+    last: Job | None = Field(description="That one; null: there is none, or it is not for you to see.")
 
 
 class PlacementWish(Input):
@@ -67,7 +68,8 @@ def plan_of_balance(request: SignedInRequest, host: Line) -> BalancePlan:
     """Which guests would be placed in which cell, so that no cell is busy while another has much to spare."""
     found = _find(request, host)
     plan = plan_balance(found, request.user)
-    last = services.undoable(found, request.user)
+    undoable = services.undoable(found, request.user)
+    last = undoable.job_for(request.user) if undoable else None
     return BalancePlan(
         finding=plan.finding.headline if plan.finding else "",
         moves=[
@@ -77,6 +79,7 @@ def plan_of_balance(request: SignedInRequest, host: Line) -> BalancePlan:
         cells=[CellChange(**same_named(one, *CellChange.model_fields)) for one in plan.cells],
         staying=[LeftAlone(uuid=one.guest.pk, guest=one.guest.name, why=one.why) for one in plan.staying],
         obstacle=plan.obstacle,
+        can_undo=undoable is not None,
         last=Job.of(job_row(last, request.user)) if last else None,
     )
 
@@ -85,7 +88,8 @@ def plan_of_balance(request: SignedInRequest, host: Line) -> BalancePlan:
 @allow(Permission.OPERATE)
 @once
 def balance_host(request: SignedInRequest, host: Line, wish: BalanceWish) -> Status[Job]:
-    """Place these guests of the host, by one job. Pinning holds at once."""
+    """Place these guests of the host, by one job. Pinning holds at once. A guest that its memory policy keeps in
+    another cell is placed only if its host moves its memory, too."""
     cells = {one.uuid: one.cell for one in wish.moves}
     return asked_for(request, services.balance(host=_find(request, host), cells=cells, user=request.user))
 
