@@ -140,8 +140,8 @@ class Disks:
     def __init__(self, source: Source, guest: Domain) -> None:
         self._source = source
         self._limits = throttles(guest.xml)
-        self._are_several = len([disk for disk in guest.disks if disk.get("device", "disk") == "disk"]) > 1
         self._media = [disk["target"] for disk in guest.disks if disk.get("device") in ("cdrom", "floppy")]
+        self._are_several = len(guest.disks) - len(self._media) > 1
 
     def bytes(self) -> Chart:
         limits = [limit for limit in self._limits if limit.is_bytes]

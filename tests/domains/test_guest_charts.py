@@ -199,6 +199,15 @@ def test_a_limit_of_one_disk_among_several_is_drawn_beside_that_disk(
     assert charts["disk"]["limits"] == [["limit of vda", 10485760]]
 
 
+def test_a_disk_that_is_a_unit_of_the_host_s_storage_counts_as_another(
+    victoria_metrics: str, viewer_client: Client
+) -> None:
+    for device, labels in (("lun", []), ("cdrom", ["read", "written"]), ("floppy", ["read", "written"])):
+        disks = [{"target": "vda", "device": "disk"}, {"target": "sda", "device": device}]
+        body = charts(viewer_client, DomainFactory.create(xml=XML, disks=disks))
+        assert [one["label"] for one in body["charts"]["disk"]["lines"]] == labels, device
+
+
 @pytest.mark.parametrize(
     "query",
     [
