@@ -96,6 +96,7 @@ def bodies(world: World) -> dict[str, Any]:
             "kind": "iso",
         },
         "acknowledge_alert": {},
+        "want_weekly_mail": {"wanted": False},
         "silence_alert": {"reason": "we know"},
         "add_person": {"username": "new"},
         "change_person": {"role": "viewer"},

@@ -5,12 +5,18 @@ from uuid import UUID
 
 from ninja import Field, Query, Router, Schema
 
+from domains.capacity import mail
+from domains.capacity.failure import Failure
+from domains.capacity.forms import MOST_GUESTS, MOST_HOSTS, WhatIfForm
+from domains.capacity.models import CapacityMail
 from domains.capacity.sheet import KINDS, Sheet, sheet
 from domains.capacity.sheet import Line as Row
-from domains.capacity.takers import CPU_RATIO
-from vmdash.access.guards import SignedInRequest, allow
+from domains.capacity.takers import CPU_RATIO, Taker
+from domains.capacity.what_if import Totals, answer
+from vmdash.access.guards import SignedInRequest, allow, allow_everywhere
 from vmdash.access.roles import Permission
-from vmdash.api.shapes import Paging, Window
+from vmdash.api.checked import checked
+from vmdash.api.shapes import Input, Line, Paging, Window, same_named
 
 router = Router(tags=["capacity"])
 
@@ -110,6 +116,92 @@ class FindingFilters(Paging):
     kind: str = Field("", pattern=f"^({'|'.join(KINDS)})?$", description=f"{', '.join(KINDS)}; empty: all.")
 
 
+class Added(Schema):
+    """What is added to the fleet, on paper."""
+
+    hosts: int = Field(0, ge=0, le=MOST_HOSTS)
+    like_host: Line = Field("", description="The name of the host that each of them is like.")
+    guests: int = Field(0, ge=0, le=MOST_GUESTS)
+    like_guest: Line = Field("", description="The name or UUID of the guest that each of them is like.")
+    ratio: float = Field(1.0, ge=0.1, le=4, description="Memory given at most, times what hosts have less 5 %.")
+    cpu_ratio: float = Field(CPU_RATIO, ge=0.1, le=64, description="With more vCPUs per CPU a host is crowded.")
+
+
+class FleetTotals(Schema):
+    hosts: int
+    guests: int
+    vcpus: int
+    cpus: int
+    memory_bytes: int
+    memory_given_bytes: int
+    memory_room_bytes: int
+
+    @classmethod
+    def of(cls, totals: Totals) -> "FleetTotals":
+        return cls(
+            **same_named(totals, "hosts", "guests", "vcpus", "cpus"),
+            memory_bytes=totals.total_kib * 1024,
+            memory_given_bytes=totals.given_kib * 1024,
+            memory_room_bytes=totals.room_kib * 1024,
+        )
+
+
+class HostTakes(Schema):
+    """A host that takes new guests."""
+
+    host: str
+    guests: int
+    memory_room_bytes: int = Field(description="What it can still give then.")
+    vcpus_per_cpu: float | None
+    vcpus_per_cpu_then: float | None
+    cpu: str = Field(description="What would be the matter with its CPU, in words; empty: nothing is known to be.")
+
+    @classmethod
+    def of(cls, taker: Taker) -> "HostTakes":
+        return cls(
+            host=taker.machine.name,
+            guests=taker.guests,
+            memory_room_bytes=taker.left_kib * 1024,
+            vcpus_per_cpu=taker.before,
+            vcpus_per_cpu_then=taker.after,
+            cpu=taker.words,
+        )
+
+
+class ForecastChange(Schema):
+    """In words."""
+
+    name: str
+    before: str
+    after: str
+
+
+class WhatIf(Schema):
+    """The fleet now and then."""
+
+    now: FleetTotals
+    then: FleetTotals
+    placed: list[HostTakes]
+    unplaced: int = Field(description="New guests that no host could take.")
+    why_unplaced: str
+    disks_fit: int | None = Field(description="For how many there is storage; null: what one takes is not known.")
+    cpu_known: bool = Field(description="Whether the CPU need of one was measured; if not, forecasts leave it out.")
+    not_survived_now: list[str] = Field(description="Hosts with guests that would not come back if they failed.")
+    not_survived_then: list[str]
+    cpu_scarce_now: list[str] = Field(description="Hosts after whose loss CPU would be scarce.")
+    cpu_scarce_then: list[str]
+    forecasts: list[ForecastChange]
+
+
+class Mail(Schema):
+    wanted: bool = Field(description="You get a summary every Monday.")
+    obstacle: str = Field(description="Why you cannot; empty: you can.")
+
+
+class MailWish(Input):
+    wanted: bool
+
+
 @router.get("", response=Capacity)
 @allow(Permission.VIEW)
 def get_capacity(request: SignedInRequest) -> Capacity:
@@ -167,3 +259,48 @@ def _findings(found: Sheet, kind: str) -> list[Finding]:
         if kind in ("", each)
         for one in found.findings[each]
     ]
+
+
+@router.get("/what-if", response=WhatIf)
+@allow_everywhere(Permission.VIEW)
+def what_if(request: SignedInRequest, added: Query[Added]) -> WhatIf:
+    """The fleet with more hosts or guests. Nothing is stored. For those who see every guest, whose room it is about."""
+    form = WhatIfForm(added.dict(), user=request.user)
+    checked(form)
+    wish = form.wish()
+    found = answer(sheet(request.user).park, wish, request.user)
+    now, then = (FleetTotals.of(totals) for _, totals in found.totals)
+    return WhatIf(
+        now=now,
+        then=then,
+        placed=[HostTakes.of(taker) for taker in found.placed],
+        **same_named(found, "unplaced", "why_unplaced", "disks_fit", "cpu_known"),
+        not_survived_now=_names(found.sinking_before),
+        not_survived_then=_names(found.sinking_after),
+        cpu_scarce_now=_names(found.tight_before),
+        cpu_scarce_then=_names(found.tight_after),
+        forecasts=[ForecastChange(**same_named(change, "name", "before", "after")) for change in found.forecasts],
+    )
+
+
+@router.get("/mail", response=Mail)
+@allow(Permission.VIEW)
+def get_weekly_mail(request: SignedInRequest) -> Mail:
+    """Whether you get the weekly summary."""
+    wanted = CapacityMail.objects.filter(user=request.user).exists()
+    return Mail(wanted=wanted, obstacle=mail.why_no_mail(request.user))
+
+
+@router.put("/mail", response=Mail)
+@allow(Permission.VIEW)
+def want_weekly_mail(request: SignedInRequest, wish: MailWish) -> Mail:
+    """Have the weekly summary sent to you, or have no more of them."""
+    if wish.wanted:
+        mail.subscribe(user=request.user)
+    else:
+        mail.unsubscribe(user=request.user)
+    return Mail(wanted=wish.wanted, obstacle=mail.why_no_mail(request.user))
+
+
+def _names(failures: list[Failure]) -> list[str]:
+    return [failure.machine.name for failure in failures]
