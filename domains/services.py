@@ -10,10 +10,9 @@ from uuid import UUID
 from domains.action_types import KIND_PREFIX, Action, Seen, in_sentence
 from domains.actions import ACTIONS, cannot, obstacle
 from domains.models import Domain
-from vmdash.access.audit import record
+from domains.permitted import check_permitted
 from vmdash.access.models import User
-from vmdash.access.roles import can
-from vmdash.exceptions import Conflict, InvalidInput, NotFound, NotPermitted, VmdashError
+from vmdash.exceptions import Conflict, InvalidInput, NotFound, VmdashError
 from vmdash.jobs import registry
 from vmdash.jobs import services as jobs
 from vmdash.jobs.models import Job
@@ -44,7 +43,7 @@ def act(*, domain: Domain, action: str, user: User, confirm: str = "") -> Job:
         Conflict: it is not possible now, and why; JobInTheWay, when something else is being done to the guest.
     """
     chosen = find_action(action)
-    _check_permitted(chosen, domain, user)
+    check_permitted(user, chosen.permission, domain, chosen.kind_name)
     if chosen.loses and confirm != domain.name:
         raise ConfirmationNeeded(f"To {in_sentence(chosen.titled(domain.name))}, type its name.", hint=chosen.loses)
     return _request(chosen, domain, user)
@@ -53,7 +52,7 @@ def act(*, domain: Domain, action: str, user: User, confirm: str = "") -> Job:
 def act_as_part(*, domain: Domain, action: str, user: User, parent: Job) -> Job:
     """The same as a part of another job, for actions that destroy nothing. Raises as `act`."""
     chosen = find_action(action)
-    _check_permitted(chosen, domain, user)
+    check_permitted(user, chosen.permission, domain, chosen.kind_name)
     if chosen.loses:
         raise ConfirmationNeeded(f"{chosen.titled(domain.name)} must be confirmed.", hint=chosen.loses)
     return _request(chosen, domain, user, parent)
@@ -69,7 +68,7 @@ def act_again(*, job: Job, user: User) -> Job:
     if domain is None:
         raise NotFound(f"{job.target_name} is not in the inventory any more.")
     action = find_action(job.kind.removeprefix(KIND_PREFIX))
-    _check_permitted(action, domain, user)
+    check_permitted(user, action.permission, domain, action.kind_name)
     return _request(action, domain, user)
 
 
@@ -109,24 +108,10 @@ def _act_on_one(action: Action, uuid: UUID, domain: Domain | None, user: User) -
     if domain is None:
         return BulkResult(uuid, "", error=NotFound("There is no such guest."))
     try:
-        _check_permitted(action, domain, user)
+        check_permitted(user, action.permission, domain, action.kind_name)
         return BulkResult(uuid, domain.name, job=_request(action, domain, user))
     except VmdashError as error:
         return BulkResult(uuid, domain.name, error=error)
-
-
-def _check_permitted(action: Action, domain: Domain, user: User) -> None:
-    if can(user, action.permission, domain):
-        return
-    record(
-        user=user,
-        action=action.kind_name,
-        target_kind="domain",
-        target_id=domain.pk,
-        target_name=domain.name,
-        refused=True,
-    )
-    raise NotPermitted(f"You may not {action.permission.label}.")
 
 
 def _request(action: Action, domain: Domain, user: User, parent: Job | None = None) -> Job:

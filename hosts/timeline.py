@@ -174,17 +174,14 @@ class _Sums:
         return Line("held by guests", self._level("guest_memory_bytes"), "--disk")
 
     def swap(self) -> Chart:
-        line = Line("in and out", self._level("swap_bytes_per_second"), "--mem")
-        return Chart("swap", "Swap inside the guests", "per_second", (line,), note="as their balloon drivers tell")
+        return _swap(Line("in and out", self._level("swap_bytes_per_second"), "--mem"))
 
     def operations(self) -> Chart:
-        line = Line("reads and writes", self._level("block_requests_per_second"), "--disk")
-        return Chart("operations", "Disk operations of the guests", "each_second", (line,))
+        return _operations(Line("reads and writes", self._level("block_requests_per_second"), "--disk"))
 
     def latency(self) -> Chart:
         mean = f"({self._level('block_request_seconds_per_second')} / ({self._level('block_requests_per_second')} > 0))"
-        line = Line("read or write", mean, "--warn")
-        return Chart("latency", "Disk latency of the guests", "seconds", (line,), note="mean of a request")
+        return _latency(Line("read or write", mean, "--warn"))
 
 
 class _Guests:
@@ -203,26 +200,15 @@ class _Guests:
         return Line("given to guests (balloon)", given, "--accent", is_mark=True)
 
     def swap(self) -> Chart:
-        return Chart(
-            "swap",
-            "Swap inside the guests",
-            "per_second",
-            (
-                Line("in", self._growth("memory_stats_swap_in_bytes"), "--mem"),
-                Line("out", self._growth("memory_stats_swap_out_bytes"), "--warn"),
-            ),
-            note="as their balloon drivers tell",
+        return _swap(
+            Line("in", self._growth("memory_stats_swap_in_bytes"), "--mem"),
+            Line("out", self._growth("memory_stats_swap_out_bytes"), "--warn"),
         )
 
     def operations(self) -> Chart:
-        return Chart(
-            "operations",
-            "Disk operations of the guests",
-            "each_second",
-            (
-                Line("reads", self._growth("block_stats_read_requests"), "--disk"),
-                Line("writes", self._growth("block_stats_write_requests"), "--warn"),
-            ),
+        return _operations(
+            Line("reads", self._growth("block_stats_read_requests"), "--disk"),
+            Line("writes", self._growth("block_stats_write_requests"), "--warn"),
         )
 
     def latency(self) -> Chart:
@@ -230,13 +216,19 @@ class _Guests:
             requests = self._growth(f"block_stats_{what}_requests")
             return f"({self._growth(f'block_stats_{what}_time_seconds')} / ({requests} > 0))"
 
-        return Chart(
-            "latency",
-            "Disk latency of the guests",
-            "seconds",
-            (Line("read", mean("read"), "--disk"), Line("write", mean("write"), "--warn")),
-            note="mean of a request",
-        )
+        return _latency(Line("read", mean("read"), "--disk"), Line("write", mean("write"), "--warn"))
+
+
+def _swap(*lines: Line) -> Chart:
+    return Chart("swap", "Swap inside the guests", "per_second", lines, note="as their balloon drivers tell")
+
+
+def _operations(*lines: Line) -> Chart:
+    return Chart("operations", "Disk operations of the guests", "each_second", lines)
+
+
+def _latency(*lines: Line) -> Chart:
+    return Chart("latency", "Disk latency of the guests", "seconds", lines, note="mean of a request")
 
 
 _Reading = Callable[[str], str]

@@ -10,10 +10,10 @@ from domains.models import Domain
 from domains.numa.findings import Cell, GuestPlaces, confined, outgrows, proposal, shortage
 from domains.numa.job import PLACE, WITH_MEMORY
 from domains.numa.selectors import cells_of, places_of
-from vmdash.access.audit import record
+from domains.permitted import check_permitted
 from vmdash.access.models import User
-from vmdash.access.roles import Permission, can
-from vmdash.exceptions import Conflict, InvalidInput, NotFound, NotPermitted
+from vmdash.access.roles import Permission
+from vmdash.exceptions import Conflict, InvalidInput, NotFound
 from vmdash.formats import kib
 from vmdash.jobs import services as jobs
 from vmdash.jobs.models import Job
@@ -143,21 +143,6 @@ def _mode_of(guest: Domain) -> str:
         return ""
 
 
-def check_permitted(domain: Domain, user: User) -> None:
-    """Raises NotPermitted."""
-    if can(user, Permission.OPERATE, domain):
-        return
-    record(
-        user=user,
-        action=PLACE.name,
-        target_kind="domain",
-        target_id=domain.pk,
-        target_name=domain.name,
-        refused=True,
-    )
-    raise NotPermitted(f"You may not {Permission.OPERATE.label}.")
-
-
 def _request(
     domain: Domain,
     wanted: Placement,
@@ -168,7 +153,7 @@ def _request(
     with_memory: bool = False,
 ) -> Job:
     title = f"Place {domain.name} {_where(wanted)}" if undoes is None else f"Undo: {undoes.label}"
-    check_permitted(domain, user)
+    check_permitted(user, Permission.OPERATE, domain, PLACE.name)
     if reason := host_obstacle(domain.host):
         raise Conflict(cannot(title, reason))
     return jobs.create(

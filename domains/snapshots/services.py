@@ -9,14 +9,14 @@ from django.utils import timezone
 
 from domains.actions import cannot
 from domains.models import Domain
+from domains.permitted import check_permitted
 from domains.snapshots import choices, naming, virsh
 from domains.snapshots.kinds import CREATE, DELETE, FLATTEN, REVERT
 from domains.snapshots.models import Snapshot, SnapshotKind
 from hosts.maintenance import maintenance_obstacle
-from vmdash.access.audit import record
 from vmdash.access.models import User
-from vmdash.access.roles import Permission, can
-from vmdash.exceptions import Conflict, InvalidInput, NotPermitted
+from vmdash.access.roles import Permission
+from vmdash.exceptions import Conflict, InvalidInput
 from vmdash.jobs import services as jobs
 from vmdash.jobs.models import Job
 from vmdash.jobs.registry import Kind
@@ -188,16 +188,8 @@ def flatten(*, domain: Domain, user: User, most_bytes_per_s: int = 0) -> Job:
 
 
 def _check(domain: Domain, user: User | None, kind: Kind, label: str, reason: str) -> None:
-    if user and not can(user, Permission.SNAPSHOT, domain):
-        record(
-            user=user,
-            action=kind.name,
-            target_kind="domain",
-            target_id=domain.pk,
-            target_name=domain.name,
-            refused=True,
-        )
-        raise NotPermitted(f"You may not {Permission.SNAPSHOT.label}.")
+    if user:
+        check_permitted(user, Permission.SNAPSHOT, domain, kind.name)
     if reason := choices.obstacle(domain) or reason:
         raise Conflict(cannot(label, reason))
 

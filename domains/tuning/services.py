@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from domains.actions import cannot, host_obstacle
 from domains.models import Domain
+from domains.permitted import check_permitted
 from domains.tuning.job import TUNE
 from domains.tuning.selectors import last_tune
 from domains.tuning.words import summary
-from vmdash.access.audit import record
 from vmdash.access.models import User
-from vmdash.access.roles import Permission, can
-from vmdash.exceptions import Conflict, NotFound, NotPermitted
+from vmdash.access.roles import Permission
+from vmdash.exceptions import Conflict, NotFound
 from vmdash.jobs import services as jobs
 from vmdash.jobs.models import Job
 from vmdash.virt.xml.tuning import Tuning, Tunings, virsh_commands
@@ -48,16 +48,7 @@ def again(*, job: Job, user: User) -> Job:
 
 
 def _request(domain: Domain, wanted: Tunings, user: User, title: str) -> Job:
-    if not can(user, Permission.OPERATE, domain):
-        record(
-            user=user,
-            action=TUNE.name,
-            target_kind="domain",
-            target_id=domain.pk,
-            target_name=domain.name,
-            refused=True,
-        )
-        raise NotPermitted(f"You may not {Permission.OPERATE.label}.")
+    check_permitted(user, Permission.OPERATE, domain, TUNE.name)
     if reason := host_obstacle(domain.host):
         raise Conflict(cannot(title, reason))
     return jobs.create(

@@ -11,7 +11,8 @@ from domains.actions import cannot, host_obstacle
 from domains.models import Domain
 from domains.numa.balance.job import BALANCE
 from domains.numa.job import PLACE
-from domains.numa.services import check_permitted, wanted
+from domains.numa.services import wanted
+from domains.permitted import check_permitted
 from domains.services import MOST_AT_ONCE
 from hosts.models import Host
 from vmdash.access.models import User
@@ -44,7 +45,7 @@ def balance(*, host: Host, cells: Mapping[UUID, int], user: User) -> Job:
         if guest is None:
             raise NotFound(f"There is no such guest on {host.name}.")
         if uuid not in allowed:
-            check_permitted(guest, user)
+            check_permitted(user, Permission.OPERATE, guest, PLACE.name)
         moves.append(
             {"guest": str(uuid), "name": guest.name, "after": wanted(guest, str(cell), tick).placement.stored()}
         )
