@@ -24,11 +24,12 @@ Hung hosts
 
 wire        XDR, messages, the numbers of procedures
 guests      what a guest is: XML and counters, prepared as bytes
+sheets      the counters of all guests of a host in one answer
 fleet       hosts with their guests, and what becomes of them
 calls       the reply to each procedure
 server      connections, keepalive, events
 
-Replies are prepared as far as can be: only counters are computed when they are asked for, so that the simulator takes
-little of the machine that is measured. Sources: libvirt's src/remote/remote_protocol.x, src/rpc/virnetprotocol.x and
-src/rpc/virkeepaliveprotocol.x, src/libvirt_internal.h.
+Replies are prepared as far as can be: only counters are computed when they are asked for, all of a host at once, so
+that the simulator takes little of the machine that is measured. Sources: libvirt's src/remote/remote_protocol.x,
+src/rpc/virnetprotocol.x and src/rpc/virkeepaliveprotocol.x, src/libvirt_internal.h.
 """

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import resource
+
+import uvloop
 
 from bench.simulator.server import Server
 
@@ -20,7 +21,7 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     server = Server(asked.hosts, asked.guests, port=asked.port, changes_per_s=asked.changes, hung_share=asked.hung)
-    asyncio.run(server.run())
+    uvloop.run(server.run())
 
 
 if __name__ == "__main__":

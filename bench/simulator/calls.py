@@ -8,6 +8,7 @@ from functools import cache
 
 from bench.simulator.fleet import CELLS, CPUS, MEMORY_KIB, Guest, Host
 from bench.simulator.guests import GIB
+from bench.simulator.sheets import Sheet
 from bench.simulator.wire import NO_DOMAIN, OPERATION_INVALID, Arguments, Procedure, hyper, integer, string
 
 _VERSION = 9_000_000
@@ -158,11 +159,11 @@ def _stats(host: Host, arguments: Arguments) -> bytes:
     """State, CPU and vCPUs, or balloon, disks and cards: the two sets of groups that the collector asks for."""
     named = [arguments.domain() for _ in range(arguments.integer())]
     groups, flags = arguments.integer(), arguments.integer()
-    found = [host.guests[uuid] for uuid in named if uuid in host.guests] if named else list(host.guests.values())
-    if flags & _ACTIVE:
-        found = [guest for guest in found if guest.active]
-    pack = Guest.rest if groups & _STATS_BALLOON else Guest.cpu
-    return integer(len(found)) + b"".join([guest.domain() + pack(guest) for guest in found])
+    row, active = Guest.rest if groups & _STATS_BALLOON else Guest.cpu, bool(flags & _ACTIVE)
+    if not named:
+        return host.stats(row, active=active)
+    found = [host.guests[uuid] for uuid in named if uuid in host.guests]
+    return Sheet(row(guest) for guest in found if guest.active or not active).now()
 
 
 def _lookup(host: Host, arguments: Arguments) -> bytes:

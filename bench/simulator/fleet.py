@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from uuid import UUID
 
+import numpy as np
+
 from bench.simulator import guests
 from bench.simulator.guests import Record, Shape
+from bench.simulator.sheets import Row, Sheet
 from bench.simulator.wire import hyper, integer, string
 
 FIRST_ADDRESS = 127 << 24 | 64 << 16
@@ -52,13 +55,15 @@ class Guest:
         return string(self.name) + self.uuid + integer(self.shape.number + 1 if self.active else -1)
 
     def seconds(self) -> float:
-        return guests.effective_seconds(time.monotonic() - self.began)
+        return float(guests.effective_seconds(np.asarray(time.monotonic() - self.began)))
 
-    def cpu(self) -> bytes:
-        return _cpu_record(self.shape, self.state, self.crowded).pack(self.seconds())
+    def cpu(self) -> Row:
+        record = _cpu_record(self.shape, self.state, self.crowded)
+        return Row(self.domain(), record.body, record, self.began)
 
-    def rest(self) -> bytes:
-        return _rest_record(self.shape).pack(self.seconds()).replace(_PLACEHOLDER.encode(), self.name.encode())
+    def rest(self) -> Row:
+        record = _rest_record(self.shape)
+        return Row(self.domain(), record.body.replace(_PLACEHOLDER.encode(), self.name.encode()), record, self.began)
 
     def xml(self, *, inactive: bool) -> bytes:
         text = _xml(self.shape, self.active and not inactive)
@@ -109,6 +114,7 @@ class Host:
         self.guests = {guest.uuid: guest for guest in self._guests(guest_count)}
         self.pool_uuid = UUID(int=number << 64 | 2, version=4)
         self.network_uuid = UUID(int=number << 64 | 3, version=4)
+        self._sheets: dict[tuple[Callable[[Guest], Row], bool], Sheet] = {}
 
     def _guests(self, count: int) -> Iterator[Guest]:
         for shape in guests.shapes(count):
@@ -121,8 +127,17 @@ class Host:
                 crowded=self.number % 10 == 3,
             )
 
+    def stats(self, row: Callable[[Guest], Row], *, active: bool) -> bytes:
+        """The records of all its guests, or of those that are active, as they are now."""
+        sheet = self._sheets.get((row, active))
+        if sheet is None:
+            found = [guest for guest in self.guests.values() if guest.active or not active]
+            sheet = self._sheets[row, active] = Sheet(map(row, found))
+        return sheet.now()
+
     def change(self, guest: Guest, chance: random.Random) -> tuple[int, int]:
         """Something happens to one of its guests. Returns the event."""
+        self._sheets.clear()
         if not guest.active:
             guest.state, guest.began = RUNNING_BOOTED, time.monotonic()
             return STARTED

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import math
-import struct
 from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
 
 from bench.simulator.wire import (
     bool_param,
     counter_param,
     int_param,
+    integer,
     string_param,
     uint_param,
 )
 
 GIB = 1024**3
+_Seconds = NDArray[np.float64]
 _NS = 10**9
 
 _XML = """<domain type='kvm'{id}>
@@ -105,41 +108,35 @@ _INTERFACE = """    <interface type='bridge'>
 
 
 class Record:
-    """A prepared list of typed parameters: what is fixed as bytes, what moves as counters with a rate each."""
+    """A prepared list of typed parameters: what is fixed as bytes, with room for the counters, which move."""
 
     def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._rates: list[tuple[int, float]] = []
-        """Of each counter: what it begins with, and by how much it grows in a second."""
         self._count = 0
-        self._struct: struct.Struct | None = None
+        self._params = bytearray()
+        self._places: list[int] = []
+        self.starts: list[int] = []
+        self.rates: list[float] = []
+        """Of each counter: what it begins with, and by how much it grows in a second."""
 
     def add(self, *params: bytes) -> None:
-        self._pieces.extend(params)
+        self._params += b"".join(params)
         self._count += len(params)
 
     def counter(self, field: str, per_s: float, start: int = 0) -> None:
         self.add(counter_param(field))
-        self._rates.append((start, per_s))
-        self._pieces.append(b"")  # keeps fixed pieces and counters in turn
+        self._places.append(len(self._params))
+        self._params += bytes(8)
+        self.starts.append(start)
+        self.rates.append(per_s)
 
-    def prepare(self) -> None:
-        """Join what is fixed between two counters."""
-        fixed = [self._count.to_bytes(4, "big")]
-        for piece in self._pieces:
-            if piece:
-                fixed[-1] += piece
-            else:
-                fixed.append(b"")
-        self._arguments: list[bytes | int] = [b""] * (2 * len(fixed) - 1)
-        self._arguments[::2] = fixed
-        self._struct = struct.Struct(">" + "Q".join(f"{len(piece)}s" for piece in fixed))
+    @property
+    def body(self) -> bytes:
+        return integer(self._count) + self._params
 
-    def pack(self, seconds: float) -> bytes:
-        """The list with its counters after the guest has run for so long."""
-        assert self._struct is not None
-        self._arguments[1::2] = [start + int(rate * seconds) for start, rate in self._rates]
-        return self._struct.pack(*self._arguments)
+    @property
+    def places(self) -> list[int]:
+        """Where in `body` each counter's 8 bytes are."""
+        return [4 + place for place in self._places]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +197,6 @@ def cpu_record(shape: Shape, state: int, reason: int, *, crowded: bool) -> Recor
         record.counter(f"vcpu.{n}.wait", 0)
         record.add(bool_param(f"vcpu.{n}.halted", value=False))
         record.counter(f"vcpu.{n}.delay", (shape.number + n) % 5 / (20 if crowded else 1000) * _NS)
-    record.prepare()
     return record
 
 
@@ -236,10 +232,10 @@ def rest_record(shape: Shape, name: str) -> Record:
             *(("tx.bytes", 60_000), ("tx.pkts", 200), ("tx.errs", 0), ("tx.drop", 0)),
         ):
             record.counter(at + field, per_s)
-    record.prepare()
     return record
 
 
-def effective_seconds(seconds: float) -> float:
+def effective_seconds(seconds: _Seconds) -> _Seconds:
     """Time as the counters see it: now faster, now slower, never backwards."""
-    return seconds + 20 * math.sin(seconds / 40)
+    told: _Seconds = seconds + 20 * np.sin(seconds / 40)
+    return told
