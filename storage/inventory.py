@@ -26,6 +26,8 @@ from vmdash.live.messages import StorageChanged
 from vmdash.live.publish import publish_now
 from vmdash.virt.pool import PoolFacts
 from vmdash.virt.xml.volume import VolumeDefinition
+from vmdash.webhooks import events as webhooks
+from vmdash.webhooks.models import Event, Kind
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +107,7 @@ def _record_pool(host: Host, seen: PoolSeen) -> set[str]:
     pool = Pool.objects.filter(host=host, uuid=seen.facts.uuid).first()
     if pool is None:
         pool = Pool.objects.create(host=host, uuid=UUID(seen.facts.uuid), seen_at=seen.at, **columns)
-        _note(pool, PoolEvent.Kind.SEEN, seen.at, witnessed=seen.witnessed).save()
+        _note([pool], PoolEvent.Kind.SEEN, seen.at, witnessed=seen.witnessed)
         news = True
     else:
         changes = {name: value for name, value in columns.items() if getattr(pool, name) != value}
@@ -117,7 +119,7 @@ def _record_pool(host: Host, seen: PoolSeen) -> set[str]:
         for name, value in changes.items():
             setattr(pool, name, value)
         if "state" in changes and _state_is_news(pool):
-            _note(pool, PoolEvent.Kind.STATE, seen.at, witnessed=seen.witnessed).save()
+            _note([pool], PoolEvent.Kind.STATE, seen.at, witnessed=seen.witnessed)
         if changes:
             pool.save(update_fields=changes)
     if news:
@@ -132,11 +134,37 @@ def _state_is_news(pool: Pool) -> bool:
     return Pool.objects.filter(pk=pool.pk).exclude(state=pool.state).update(state=pool.state) > 0
 
 
-def _note(pool: Pool, kind: PoolEvent.Kind, at: datetime, *, witnessed: bool = True) -> PoolEvent:
-    """For the time axis; not saved."""
-    return PoolEvent(
-        host_id=pool.host_id, uuid=pool.uuid, name=pool.name, at=at, kind=kind, state=pool.state, witnessed=witnessed
+def _note(pools: Iterable[Pool], kind: PoolEvent.Kind, at: datetime, *, witnessed: bool = True) -> None:
+    """For the time axis, and for webhooks."""
+    events = PoolEvent.objects.bulk_create(
+        PoolEvent(
+            host_id=pool.host_id,
+            uuid=pool.uuid,
+            name=pool.name,
+            at=at,
+            kind=kind,
+            state=pool.state,
+            witnessed=witnessed,
+        )
+        for pool in pools
     )
+    if kind in _WEBHOOK_KINDS:
+        webhooks.tell(lambda: map(_for_webhooks, events), [_WEBHOOK_KINDS[kind]])
+
+
+_WEBHOOK_KINDS = {PoolEvent.Kind.STATE: Kind.POOL_STATE, PoolEvent.Kind.GONE: Kind.POOL_GONE}
+
+
+def _for_webhooks(event: PoolEvent) -> Event:
+    data = {
+        "uuid": str(event.uuid),
+        "name": event.name,
+        "host": event.host.name,
+        "state": event.state,
+        "state_in_words": Pool.State(event.state).label,
+        "witnessed": event.witnessed,
+    }
+    return Event(kind=_WEBHOOK_KINDS[PoolEvent.Kind(event.kind)], at=event.at, host=event.host.name, data=data)
 
 
 READABLE = (Pool.State.RUNNING, Pool.State.DEGRADED)
@@ -182,7 +210,7 @@ def _drop(pools: QuerySet[Pool], at: datetime) -> list[Pool]:
     """Within a transaction: of two who see the same pool gone, one finds it here."""
     gone = list(pools.order_by("pk").select_for_update())
     if gone:
-        PoolEvent.objects.bulk_create(_note(pool, PoolEvent.Kind.GONE, at) for pool in gone)
+        _note(gone, PoolEvent.Kind.GONE, at)
         Pool.objects.filter(pk__in=[pool.pk for pool in gone]).delete()
         drop_lonely_storages(pool.storage_id for pool in gone if pool.storage_id)
     return gone
