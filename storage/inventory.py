@@ -15,17 +15,19 @@ from uuid import UUID
 
 import redis
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from hosts.collector.inventory import Outcome, PoolSeen, PoolsSwept, StorageObservation, StorageSilent
 from hosts.models import Host
-from storage.models import Pool, Storage, Volume
+from storage.models import Pool, PoolEvent, Storage, Volume
 from vmdash.live import groups
 from vmdash.live.messages import StorageChanged
 from vmdash.live.publish import publish_now
 from vmdash.virt.pool import PoolFacts
 from vmdash.virt.xml.volume import VolumeDefinition
+from vmdash.webhooks import events as webhooks
+from vmdash.webhooks.models import Event, Kind
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +67,7 @@ def record_pool(host: Host, facts: PoolFacts) -> Pool:
 def forget_pool(pool: Pool) -> None:
     """Write down that its host has it no more, and tell the pages."""
     with transaction.atomic():
-        Pool.objects.filter(pk=pool.pk).delete()
-        drop_lonely_storages([pool.storage_id] if pool.storage_id else [])
+        _drop(Pool.objects.filter(pk=pool.pk), timezone.now())
     announce_pools(pool.host_id, [str(pool.uuid)])
 
 
@@ -106,6 +107,7 @@ def _record_pool(host: Host, seen: PoolSeen) -> set[str]:
     pool = Pool.objects.filter(host=host, uuid=seen.facts.uuid).first()
     if pool is None:
         pool = Pool.objects.create(host=host, uuid=UUID(seen.facts.uuid), seen_at=seen.at, **columns)
+        _note([pool], PoolEvent.Kind.SEEN, seen.at, witnessed=seen.witnessed)
         news = True
     else:
         changes = {name: value for name, value in columns.items() if getattr(pool, name) != value}
@@ -116,6 +118,8 @@ def _record_pool(host: Host, seen: PoolSeen) -> set[str]:
             changes["seen_at"] = seen.at
         for name, value in changes.items():
             setattr(pool, name, value)
+        if "state" in changes and _state_is_news(pool):
+            _note([pool], PoolEvent.Kind.STATE, seen.at, witnessed=seen.witnessed)
         if changes:
             pool.save(update_fields=changes)
     if news:
@@ -123,6 +127,44 @@ def _record_pool(host: Host, seen: PoolSeen) -> set[str]:
     if seen.volumes is not None:
         news |= _record_volumes(pool, seen.volumes, seen.at)
     return {seen.facts.uuid} if news else set()
+
+
+def _state_is_news(pool: Pool) -> bool:
+    """Write it; of a job and the collector that see the same change at the same time, one is told yes."""
+    return Pool.objects.filter(pk=pool.pk).exclude(state=pool.state).update(state=pool.state) > 0
+
+
+def _note(pools: Iterable[Pool], kind: PoolEvent.Kind, at: datetime, *, witnessed: bool = True) -> None:
+    """For the time axis, and for webhooks."""
+    events = PoolEvent.objects.bulk_create(
+        PoolEvent(
+            host_id=pool.host_id,
+            uuid=pool.uuid,
+            name=pool.name,
+            at=at,
+            kind=kind,
+            state=pool.state,
+            witnessed=witnessed,
+        )
+        for pool in pools
+    )
+    if kind in _WEBHOOK_KINDS:
+        webhooks.tell(lambda: map(_for_webhooks, events), [_WEBHOOK_KINDS[kind]])
+
+
+_WEBHOOK_KINDS = {PoolEvent.Kind.STATE: Kind.POOL_STATE, PoolEvent.Kind.GONE: Kind.POOL_GONE}
+
+
+def _for_webhooks(event: PoolEvent) -> Event:
+    data = {
+        "uuid": str(event.uuid),
+        "name": event.name,
+        "host": event.host.name,
+        "state": event.state,
+        "state_in_words": Pool.State(event.state).label,
+        "witnessed": event.witnessed,
+    }
+    return Event(kind=_WEBHOOK_KINDS[PoolEvent.Kind(event.kind)], at=event.at, host=event.host.name, data=data)
 
 
 READABLE = (Pool.State.RUNNING, Pool.State.DEGRADED)
@@ -160,12 +202,18 @@ def _record_trouble(host: Host, seen: StorageSilent) -> set[str]:
 
 def _drop_others(host: Host, seen: PoolsSwept) -> set[str]:
     """Forget the pools that the host has no more, with their volumes."""
-    gone = Pool.objects.filter(host=host).exclude(uuid__in=[UUID(uuid) for uuid in seen.uuids])
-    rows = list(gone.values_list("uuid", "storage_id"))
-    if rows:
-        gone.delete()
-        drop_lonely_storages(storage_id for _, storage_id in rows if storage_id)
-    return {str(uuid) for uuid, _ in rows}
+    others = Pool.objects.filter(host=host).exclude(uuid__in=[UUID(uuid) for uuid in seen.uuids])
+    return {str(pool.uuid) for pool in _drop(others, seen.at)}
+
+
+def _drop(pools: QuerySet[Pool], at: datetime) -> list[Pool]:
+    """Within a transaction: of two who see the same pool gone, one finds it here."""
+    gone = list(pools.order_by("pk").select_for_update())
+    if gone:
+        _note(gone, PoolEvent.Kind.GONE, at)
+        Pool.objects.filter(pk__in=[pool.pk for pool in gone]).delete()
+        drop_lonely_storages(pool.storage_id for pool in gone if pool.storage_id)
+    return gone
 
 
 # Which pools are one storage

@@ -99,6 +99,44 @@ class Pool(models.Model):
         return self.host.places()
 
 
+class PoolEventQuerySet(PlacedQuerySet["PoolEvent"]):
+    paths = from_host("host")
+
+
+class PoolEvent(models.Model):
+    """A pool of a host changed its state. It tells the state from then on, and outlives the pool's row.
+
+    seen ──► state … ──► gone ──► seen …
+    """
+
+    class Kind(models.TextChoices):
+        SEEN = "seen", "seen for the first time"
+        STATE = "state", "changed its state"
+        GONE = "gone", "is not on its host any more"
+
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="pool_events")
+    uuid = models.UUIDField()
+    name = models.CharField(max_length=255)
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=5, choices=Kind)
+    state = models.CharField(max_length=12, choices=Pool.State)
+    """When it is gone, the last one."""
+    witnessed = models.BooleanField(default=True)
+    """Its host was being watched, so it is as exact as readings are; else it was so when the collector looked again."""
+
+    objects = PoolEventQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["at", "id"]
+        indexes = [
+            models.Index(fields=["host", "uuid", "at"], name="events_of_pool"),
+            models.Index(fields=["at"], name="pool_events_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.kind} {self.state}"
+
+
 class VolumeQuerySet(PlacedQuerySet["Volume"]):
     paths = from_host("pool__host")
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hosts.timeline import connections
-from storage.models import Pool
+from storage.models import Pool, PoolEvent
+from storage.pool_actions import ACTIONS, STATE_WORDS
 from vmdash.jobs.models import Job
-from vmdash.jobs.timeline import job_events
+from vmdash.jobs.timeline import by_themselves, job_events
 from vmdash.metrics.charts import Chart, Event, Line
 from vmdash.metrics.panel import MOST_EVENTS
 from vmdash.metrics.query import labels
@@ -18,14 +19,25 @@ if TYPE_CHECKING:
 
 _RARELY_S = 300
 """Pools are looked at about once a minute."""
+_CHANGES_STATE = [ACTIONS[key].kind_name for key in ("start", "stop", "build", "undefine")]
+"""What else is done to pools is not meant to, as when libvirt stops a pool that cannot be looked through."""
+_TONES: dict[str, str] = {
+    Pool.State.INACTIVE: "warn",
+    Pool.State.DEGRADED: "warn",
+    Pool.State.INACCESSIBLE: "bad",
+    PoolEvent.Kind.GONE: "warn",
+}
 
 
 def pool_charts(pool: Pool, window: Window) -> list[Chart]:
     only = labels(host=pool.host.name, uuid=str(pool.uuid))
     over = f"{max(window.step_s, _RARELY_S)}s"
 
+    def mean(series: str) -> str:
+        return f"max(avg_over_time({series}{only}[{over}]))"
+
     def level(kind: str) -> str:
-        return f"max(avg_over_time(libvirt_pool_info_{kind}_bytes{only}[{over}]))"
+        return mean(f"libvirt_pool_info_{kind}_bytes")
 
     return [
         Chart(
@@ -35,6 +47,7 @@ def pool_charts(pool: Pool, window: Window) -> list[Chart]:
             (
                 Line("taken", f"({level('capacity')} - {level('available')})", "--disk"),
                 *([Line("taken by this pool", level("allocation"), "--mem")] if _shares(pool) else []),
+                Line("promised to volumes", mean("vmdash_pool_promised_bytes"), "--accent", is_mark=True),
                 Line("there is", level("capacity"), "--faint", is_mark=True),
             ),
             note="by all that is on the same storage",
@@ -49,7 +62,37 @@ def _shares(pool: Pool) -> bool:
 
 
 def pool_events(pool: Pool, user: User, window: Window) -> list[Event]:
-    """Jobs on it, and the connection to its host, without which nothing is known of it; in the order of time."""
+    """Jobs on it, what changed by itself, and the connection to its host, without which nothing is known of it; in the
+    order of time, the newest `MOST_EVENTS`."""
     about = Job.objects.visible_to(user).filter(target_kind="pool", target_id=str(pool.pk))
-    found = [*job_events(about, window), *connections([pool.host], window)]
+    changing = job_events(about.filter(kind__in=_CHANGES_STATE), window)
+    others = job_events(about.exclude(kind__in=_CHANGES_STATE), window)
+    found = [
+        *changing,
+        *others,
+        *by_themselves(_states(pool, user, window), changing),
+        *connections([pool.host], window),
+    ]
     return sorted(found, key=lambda event: event.at)[-MOST_EVENTS:]
+
+
+def _states(pool: Pool, user: User, window: Window) -> list[Event]:
+    changes = PoolEvent.objects.visible_to(user).filter(host=pool.host_id, uuid=pool.uuid)
+    changes = changes.filter(at__gte=window.start, at__lte=window.end)
+    return [_event(change) for change in changes.order_by("-at")[:MOST_EVENTS]]
+
+
+def _event(change: PoolEvent) -> Event:
+    what = change.kind if change.kind == PoolEvent.Kind.GONE else change.state
+    return Event(change.at, f"{change.name} {_words_of(change)}", _TONES.get(what, ""))
+
+
+def _words_of(change: PoolEvent) -> str:
+    """What changed, after the pool's name."""
+    match change.kind:
+        case PoolEvent.Kind.SEEN:
+            return f"seen: {Pool.State(change.state).label}"
+        case PoolEvent.Kind.GONE:
+            return "is not there any more"
+    when = "" if change.witnessed else ", at this time at the latest"
+    return f"{STATE_WORDS[Pool.State(change.state)]}{when}"

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import TYPE_CHECKING
-
-from django.utils import timezone
 
 from domains.models import Domain, DomainState, GuestEvent
 from vmdash.jobs.models import Job
-from vmdash.jobs.timeline import job_events
+from vmdash.jobs.timeline import by_themselves, job_events
 from vmdash.metrics.charts import Event
 from vmdash.metrics.panel import MOST_EVENTS
 from vmdash.metrics.ranges import Window
@@ -17,8 +14,6 @@ from vmdash.metrics.ranges import Window
 if TYPE_CHECKING:
     from vmdash.access.models import User
 
-SAME_THING = timedelta(seconds=60)
-"""A change of state so soon after a job is what the job did."""
 _TONES: dict[str, str] = {
     DomainState.CRASHED: "bad",
     DomainState.PAUSED: "warn",
@@ -31,13 +26,8 @@ def guest_events(guest: Domain, user: User, window: Window) -> list[Event]:
     """Jobs that `user` may see, and what changed by itself; in the order of time, the newest `MOST_EVENTS`."""
     about = Job.objects.visible_to(user).filter(target_kind="domain", target_id=str(guest.pk))
     jobs = job_events(about, window)
-    done = [(job.at - SAME_THING / 12, (job.until or timezone.now()) + SAME_THING) for job in jobs]
     changes = GuestEvent.objects.filter(uuid=guest.pk, at__gte=window.start, at__lte=window.end)
-    by_itself = [
-        _event(change)
-        for change in changes.order_by("-at")[:MOST_EVENTS]
-        if not any(begin <= change.at <= end for begin, end in done)
-    ]
+    by_itself = by_themselves(map(_event, changes.order_by("-at")[:MOST_EVENTS]), jobs)
     return sorted([*jobs, *by_itself], key=lambda event: event.at)[-MOST_EVENTS:]
 
 

@@ -104,6 +104,8 @@ class PoolSeen:
     """Every volume it has; None: they were not read this time."""
     trouble: str = ""
     """Why they could not be read."""
+    witnessed: bool = True
+    """The pool was read not long before, too; False: it may have changed its state any time before `at`."""
 
 
 @dataclass(frozen=True, slots=True)

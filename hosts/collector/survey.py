@@ -53,7 +53,8 @@ _READABLE = (PoolState.RUNNING, PoolState.DEGRADED)
 class PoolHistory(Protocol):
     """Takes how full pools are for the history store; must not block."""
 
-    def pool(self, host: str, at_ms: int, pool: PoolFacts) -> None: ...
+    def pool(self, host: str, at_ms: int, pool: PoolFacts, promised_bytes: int | None) -> None:
+        """`promised_bytes`: the capacity of its volumes, added up; None while that is not known."""
 
 
 class Survey:
@@ -74,6 +75,8 @@ class Survey:
         """When the volumes of each pool are to be read."""
         self._facts: dict[str, PoolFacts] = {}
         """What was handed over of each pool."""
+        self._promised: dict[str, int] = {}
+        """The capacity of the volumes of each pool, added up, in bytes, as they were read last."""
         self._columns: dict[str, Any] = {}
         self._reading = ("", "")
         """UUID and name of the pool that is being read."""
@@ -140,6 +143,7 @@ class Survey:
         if "" in wanted:
             self._due.clear()
             self._facts.clear()
+            self._promised.clear()
             self._columns = {}
         self._due |= dict.fromkeys(wanted - {""}, 0.0)
 
@@ -157,22 +161,25 @@ class Survey:
                 found += some
         present = {facts.uuid: facts for _, facts in found if facts}
         for facts in present.values():
-            self._history.pool(self._host.name, int(at.timestamp() * 1000), facts)
-            if self._facts.get(facts.uuid) != facts:
+            promised = self._promised.get(facts.uuid)
+            self._history.pool(self._host.name, int(at.timestamp() * 1000), facts, promised)
+            before = self._facts.get(facts.uuid)
+            if before != facts:
                 self._facts[facts.uuid] = facts
-                self._submit(PoolSeen(facts, at))
+                self._submit(PoolSeen(facts, at, witnessed=before is not None))
         columns = pool_columns(present.values())
         if columns != self._columns:
             self._columns = columns
             self._submit(HostSeen(columns))
         self._submit(PoolsSwept(frozenset(pool.uuid for pool, _ in found), at))
-        for known in (self._facts, self._due):
+        for known in (self._facts, self._due, self._promised):
             for uuid in known.keys() - present.keys():
                 del known[uuid]
         for pool, _ in found:
             told = present.get(pool.uuid)
             if told is None or told.state not in _READABLE:
                 self._due.pop(pool.uuid, None)
+                self._promised.pop(pool.uuid, None)
             elif self._due.get(pool.uuid, 0) <= time.monotonic():
                 await self._read_volumes(pool, told, lane)
 
@@ -192,8 +199,10 @@ class Survey:
                 volumes += some
             facts = self._facts[facts.uuid] = await lane.run(pool.facts)
         except CallError as error:
+            self._promised.pop(facts.uuid, None)
             self._submit(PoolSeen(facts, at, trouble=str(error)))
             return
+        self._promised[facts.uuid] = sum(volume.capacity_bytes for volume in volumes)
         self._submit(PoolSeen(facts, at, tuple(volumes)))
         took_s = time.monotonic() - began
         self._due[facts.uuid] = max(self._due[facts.uuid], time.monotonic() + 10 * took_s)

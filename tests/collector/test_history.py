@@ -10,6 +10,7 @@ from django.test import Client
 
 from domains.models import Domain, GuestEvent
 from hosts.models import HostEvent
+from storage.models import PoolEvent
 from tests.collector.process import CollectorProcess
 from tests.collector.waiting import AddHost
 from tests.libvirtd import TestDriverHost
@@ -34,13 +35,18 @@ def test_hosts_pools_and_changes_are_recorded(
     start_collector()
     add_host(libvirtd, name="recorded1")
 
-    for metric in ("libvirt_up", "vmdash_host_guests", "libvirt_pool_info_available_bytes", "coarse:libvirt_up"):
+    for metric in (
+        *("libvirt_up", "vmdash_host_guests", "libvirt_pool_info_available_bytes", "vmdash_pool_promised_bytes"),
+        "coarse:libvirt_up",
+    ):
         query = f'{{__name__="{metric}",host="recorded1"}}'
         poll(lambda: recorded(victoria_metrics, query), 30, query)  # noqa: B023
     poll(lambda: HostEvent.objects.filter(host__name="recorded1", state="up").exists(), 10, "the connection")
     events = poll(lambda: list(GuestEvent.objects.filter(host_name="recorded1")), 10, "its guest")
     assert {(event.kind, event.state) for event in events} == {("seen", "running")}
     assert {event.uuid for event in events} == {guest.pk for guest in Domain.objects.all()}
+    pools = PoolEvent.objects.filter(host__name="recorded1")
+    assert {(event.name, event.kind, event.state) for event in pools} == {("default-pool", "seen", "running")}
 
 
 def test_a_store_that_is_away_is_said_on_the_fleet_page(

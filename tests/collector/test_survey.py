@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from unittest.mock import Mock
 
 import pytest
+from pytest_django import Settings
 
 from hosts.collector import survey as survey_module
 from hosts.collector.crowd import Crowd
 from hosts.collector.inventory import PoolSeen, StorageSilent
-from hosts.collector.survey import Survey
+from hosts.collector.survey import PoolHistory, Survey
 from hosts.collector.writer import Lease, Write
 from hosts.models import Host
-from storage.models import Pool, Volume
+from storage.models import Pool, PoolEvent, Volume
 from storage.services import pool_changed
 from tests.collector.process import CollectorProcess
 from tests.collector.waiting import AddHost
 from tests.libvirtd import TestDriverHost
 from tests.polling import poll, poll_async
 from vmdash.virt import eventloop
+from vmdash.virt.errors import CallError
 from vmdash.virt.pool import Pool as LivePool
+from vmdash.virt.pool import PoolFacts
 from vmdash.virt.xml.pool import PoolSpec
 from vmdash.virt.xml.volume import VolumeDefinition, VolumeSpec
 
@@ -74,6 +78,13 @@ def test_pools_that_are_defined_started_stopped_and_undefined_are_followed(
     live.undefine()
 
     poll(lambda: not Pool.objects.filter(name="images").exists(), what="the pool to be gone")
+    noted = PoolEvent.objects.filter(host=watched, name="images").values_list("kind", "state", "witnessed")
+    assert list(noted) == [
+        ("seen", "inactive", False),
+        ("state", "running", True),
+        ("state", "inactive", True),
+        ("gone", "inactive", True),
+    ]
 
 
 def test_a_volume_is_seen_when_a_job_asks_for_its_pool_to_be_read(watched: Host, live_pool: LivePool) -> None:
@@ -99,18 +110,77 @@ async def until(condition: Callable[[], bool]) -> None:
     await poll_async(asked)
 
 
+class Notes:
+    """A writer that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.submitted: list[Write] = []
+
+    def submit(self, lease: Lease, *writes: Write) -> None:
+        self.submitted.extend(writes)
+
+    def is_behind(self) -> bool:
+        return False
+
+
+@asynccontextmanager
+async def surveyed(libvirtd: TestDriverHost, notes: Notes, history: PoolHistory) -> AsyncIterator[Survey]:
+    """A survey in this process, without a database."""
+    host = Host(pk=1, name="kvm1", driver="test", transport="tcp", address="127.0.0.1", port=libvirtd.port)
+    host.path = "/default"
+    eventloop.start_thread()
+    survey = Survey(host, Lease(1, 1), notes, history, Crowd())  # type: ignore[arg-type]
+    survey.host_is_up(True)
+    task = asyncio.create_task(survey.run())
+    try:
+        yield survey
+    finally:
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_what_is_promised_is_told_from_when_volumes_were_read_until_they_cannot_be(
+    libvirtd: TestDriverHost, live_pool: LivePool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[int | None] = []
+    refused = threading.Event()
+    read = survey_module._volumes
+
+    class History:
+        def pool(self, host: str, at_ms: int, pool: PoolFacts, promised_bytes: int | None) -> None:
+            if pool.name == "images":
+                told.append(promised_bytes)
+
+    def volumes(pool: LivePool) -> Iterator[VolumeDefinition]:
+        if refused.is_set():
+            raise CallError.because("list the volumes", "kvm1")
+        return read(pool)
+
+    monkeypatch.setattr(survey_module, "_volumes", volumes)
+    settings.SWEEP_INTERVAL_S = 0.1
+    live_pool.start()
+    made = [live_pool.create_volume(VolumeSpec(name, 1024**3)) for name in ("a", "b")]
+    async with surveyed(libvirtd, Notes(), History()) as survey:
+        await until(lambda: told[-3:] == [2 * 1024**3] * 3)
+        assert told[0] is None
+        assert set(told) == {None, 2 * 1024**3}
+        made.pop().delete()
+        survey.request(live_pool.uuid)
+        await until(lambda: told[-1] == 1024**3)
+        refused.set()
+        survey.request(live_pool.uuid)
+        await until(lambda: told[-2:] == [None, None])
+        refused.clear()
+        survey.request(live_pool.uuid)
+        await until(lambda: told[-1] == 1024**3)
+        live_pool.stop()
+        await until(lambda: told[-1] is None)
+
+
 async def test_a_pool_that_hangs_is_said_to_and_read_when_it_answers_again(
     libvirtd: TestDriverHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    submitted: list[Write] = []
-    answers = threading.Event()
-
-    class Notes:
-        def submit(self, lease: Lease, *writes: Write) -> None:
-            submitted.extend(writes)
-
-        def is_behind(self) -> bool:
-            return False
+    notes, answers = Notes(), threading.Event()
 
     def slow(pool: LivePool) -> Iterator[VolumeDefinition]:
         answers.wait(20)
@@ -119,19 +189,12 @@ async def test_a_pool_that_hangs_is_said_to_and_read_when_it_answers_again(
     monkeypatch.setattr(survey_module, "_volumes", slow)
     monkeypatch.setattr(survey_module, "DEADLINE_S", 1)
     monkeypatch.setattr(survey_module, "PAUSE_S", 0.1)
-    host = Host(pk=1, name="kvm1", driver="test", transport="tcp", address="127.0.0.1", port=libvirtd.port)
-    host.path = "/default"
-    eventloop.start_thread()
-    survey = Survey(host, Lease(1, 1), Notes(), Mock(), Crowd())  # type: ignore[arg-type]
-    survey.host_is_up(True)
-    task = asyncio.create_task(survey.run())
-    try:
-        await until(lambda: any(isinstance(one, StorageSilent) for one in submitted))
-        (silent,) = [one for one in submitted if isinstance(one, StorageSilent)]
-        assert "pool default-pool" in silent.words
-        answers.set()
-        await until(lambda: any(isinstance(one, PoolSeen) and one.volumes == () for one in submitted))
-    finally:
-        answers.set()
-        task.cancel()
-        await asyncio.wait([task])
+    async with surveyed(libvirtd, notes, Mock()):
+        try:
+            await until(lambda: any(isinstance(one, StorageSilent) for one in notes.submitted))
+            (silent,) = [one for one in notes.submitted if isinstance(one, StorageSilent)]
+            assert "pool default-pool" in silent.words
+            answers.set()
+            await until(lambda: any(isinstance(one, PoolSeen) and one.volumes == () for one in notes.submitted))
+        finally:
+            answers.set()

@@ -11,7 +11,8 @@ from pytest_django import Settings
 
 from domains.models import Domain, GuestEvent
 from hosts.models import HostEvent
-from tests.factories import DomainFactory, HostFactory, JobFactory
+from storage.models import PoolEvent
+from tests.factories import DomainFactory, HostFactory, JobFactory, PoolFactory
 from vmdash.access.audit import record
 from vmdash.access.models import AuditEntry, User
 from vmdash.celery import app
@@ -83,10 +84,15 @@ def test_of_old_events_the_last_of_each_stays_unless_it_is_gone(settings: Settin
     happened(gone, 15, "gone", "shut_off")
     for days, state in ((30, "up"), (20, "unreachable"), (5, "up")):
         HostEvent.objects.create(host=host, at=now - timedelta(days=days), state=state)
+    for pool, last in ((PoolFactory.create(host=host), "state"), (PoolFactory.create(host=host), "gone")):
+        for days, kind, state in ((30, "seen", "running"), (20, "state", "inactive"), (15, last, "degraded")):
+            at = now - timedelta(days=days)
+            PoolEvent.objects.create(host=host, uuid=pool.uuid, name=pool.name, at=at, kind=kind, state=state)
     cleanup.clean_up()
     kept = GuestEvent.objects.order_by("at").values_list("uuid", "state")
     assert list(kept) == [(here.pk, "paused"), (here.pk, "running")]
     assert list(HostEvent.objects.order_by("at").values_list("state", flat=True)) == ["unreachable", "up"]
+    assert list(PoolEvent.objects.values_list("kind", "state")) == [("state", "degraded")]
 
 
 def test_events_for_webhooks_after_a_week(operator: User) -> None:

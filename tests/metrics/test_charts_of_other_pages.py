@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,9 +16,12 @@ from django.utils import timezone
 
 from bench.past import host_past, write
 from hosts.models import HostEvent
+from storage.models import Pool, PoolEvent
 from tests.factories import HostFactory, JobFactory, PoolFactory, SiteFactory
 from tests.polling import poll
-from vmdash.access.models import User
+from vmdash.access.models import Grant, User
+from vmdash.access.reach import Scope
+from vmdash.access.roles import Role
 
 pytestmark = pytest.mark.django_db
 
@@ -161,8 +165,6 @@ def test_a_site_shows_what_collectors_have_added_up(victoria_metrics: str, viewe
 
 
 def test_a_pool_shows_how_it_fills_up(victoria_metrics: str, viewer_client: Client) -> None:
-    from storage.models import Pool
-
     pool, now = Pool.objects.get(), int(time.time())
     only = f'host="kvm1",pool="default",uuid="{pool.uuid}"'
     lines = [
@@ -177,8 +179,6 @@ def test_a_pool_shows_how_it_fills_up(victoria_metrics: str, viewer_client: Clie
 
 def test_what_a_pool_takes_by_itself_where_it_shares_its_storage(victoria_metrics: str, viewer_client: Client) -> None:
     """Of most types libvirt calls everything taken the pool's own; a line over another line says nothing."""
-    from storage.models import Pool
-
     address = "/storage/pools/kvm1/default/charts.json"
     assert "taken by this pool" not in viewer_client.get(address).content.decode()
     Pool.objects.update(allocation_bytes=7 * 1024**3)
@@ -190,6 +190,95 @@ def test_what_a_pool_takes_by_itself_where_it_shares_its_storage(victoria_metric
     ]
     httpx.post(f"{victoria_metrics}/api/v1/import/prometheus", content="\n".join(lines)).raise_for_status()
     assert set(recorded(viewer_client, address, "space", "taken by this pool")) == {70}
+
+
+@pytest.mark.parametrize("span", ["hour", "day", "week", "month", "year"])
+def test_what_a_pool_has_promised_to_volumes(victoria_metrics: str, viewer_client: Client, span: str) -> None:
+    """More than there is, and beside it; in figures too."""
+    pool, now = Pool.objects.get(), int(time.time())
+    step = {"hour": 60, "day": 300, "week": 1800, "month": 7200, "year": 86_400}[span]
+    lines = [
+        f'{series}_bytes{{host="kvm1",pool="default",uuid="{pool.uuid}"}} {value} {(now - age * step) * 1000}'
+        for age in range(50)
+        for series, value in (("libvirt_pool_info_capacity", 1000), ("vmdash_pool_promised", 2500))
+    ]
+    httpx.post(f"{victoria_metrics}/api/v1/import/prometheus", content="\n".join((*lines, ""))).raise_for_status()
+    address = f"/storage/pools/kvm1/default/charts.{{}}?range={span}"
+
+    assert set(recorded(viewer_client, address.format("json"), "space", "promised to volumes")) == {2500}
+    assert set(recorded(viewer_client, address.format("json"), "space", "there is")) == {1000}
+    rows = list(csv.DictReader(viewer_client.get(address.format("csv")).content.decode().splitlines()))
+    assert {row["Space: promised to volumes (bytes)"] for row in rows} - {""} == {"2500.0"}
+
+
+def test_changes_of_a_pools_state_are_on_its_time_axis_in_words(victoria_metrics: str, viewer_client: Client) -> None:
+    pool, now = Pool.objects.get(), timezone.now()
+    other = PoolFactory.create(name="other", host=pool.host)
+    for minutes, kind, state, witnessed in (
+        (90, "state", "degraded", True),
+        (50, "seen", "running", False),
+        (40, "state", "inaccessible", True),
+        (30, "gone", "inaccessible", True),
+        (20, "seen", "running", False),
+        (10, "state", "inactive", False),
+    ):
+        PoolEvent.objects.create(
+            host=pool.host, uuid=pool.uuid, name=pool.name, at=now - timedelta(minutes=minutes), kind=kind,
+            state=state, witnessed=witnessed,
+        )  # fmt: skip
+    PoolEvent.objects.create(host=pool.host, uuid=other.uuid, name="other", at=now, kind="state", state="degraded")
+
+    found = viewer_client.get("/storage/pools/kvm1/default/charts.json").json()["events"]
+
+    assert [(event["text"], event["tone"]) for event in found] == [
+        ("default seen: active", ""),
+        ("default cannot be reached by its host", "bad"),
+        ("default is not there any more", "warn"),
+        ("default seen: active", ""),
+        ("default is stopped, at this time at the latest", "warn"),
+    ]
+
+
+def test_what_a_job_did_to_a_pool_is_told_once_to_those_who_see_the_job(
+    victoria_metrics: str, client_of: Callable[[User], Client], operator: User, viewer: User
+) -> None:
+    """Looking through a pool is not meant to stop it: when libvirt does, that is told."""
+    pool, now = Pool.objects.get(), timezone.now()
+    for minutes, kind, label, state in (
+        (40, "pool.stop", "Stop pool default", "inactive"),
+        (30, "pool.start", "Start pool default", "running"),
+        (20, "pool.refresh", "Refresh pool default", "inactive"),
+    ):
+        at = now - timedelta(minutes=minutes)
+        JobFactory.create(
+            kind=kind, label=label, target_kind="pool", target_id=str(pool.pk), host_name="kvm1", exclusive=False,
+            requested_by=operator, state="succeeded", created_at=at, started_at=at,
+            finished_at=at + timedelta(seconds=2),
+        )  # fmt: skip
+        PoolEvent.objects.create(
+            host=pool.host, uuid=pool.uuid, name="default", at=at + timedelta(seconds=1), kind="state", state=state
+        )
+
+    def texts(person: User) -> list[str]:
+        found = client_of(person).get("/storage/pools/kvm1/default/charts.json").json()["events"]
+        return [event["text"].split(",")[0] for event in found]
+
+    stopped, active = "default is stopped", "default is active"
+    assert texts(operator) == ["Stop pool default", "Start pool default", "Refresh pool default", stopped]
+    assert texts(viewer) == [stopped, active, stopped]
+
+
+def test_states_of_pools_are_told_to_those_who_may_see_the_host(nobody: User, viewer: User) -> None:
+    pool = Pool.objects.get()
+    elsewhere = HostFactory.create(name="kvm2")
+    for host in (pool.host, elsewhere):
+        PoolEvent.objects.create(
+            host=host, uuid=pool.uuid, name=host.name, at=timezone.now(), kind="state", state="running"
+        )
+    Grant.objects.create(person=nobody, role=Role.VIEWER, scope=Scope.HOST, scope_id=str(elsewhere.pk))
+
+    assert [event.name for event in PoolEvent.objects.visible_to(nobody)] == ["kvm2"]
+    assert {event.name for event in PoolEvent.objects.visible_to(viewer)} == {"kvm1", "kvm2"}
 
 
 def test_connections_and_jobs_are_on_the_time_axis(victoria_metrics: str, operator_client: Client) -> None:

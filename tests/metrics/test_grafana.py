@@ -40,7 +40,7 @@ def _everything(now: int) -> Iterator[str]:
     guest = GuestStats("00000000-0000-0000-0000-00000000000f", "web1", Counters.of({}))
     for at in range(now - 600, now, 10):
         yield cell_lines("grafana1", at * 1000, [MemoryUse(0, 8, 2, None, None)])
-        yield pool_lines("grafana1", at * 1000, pool)
+        yield pool_lines("grafana1", at * 1000, pool, 250)
         yield taken_lines("grafana1", at * 1000, guest, {"": float(at - now + 600)})
 
 

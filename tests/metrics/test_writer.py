@@ -86,8 +86,9 @@ async def test_sums_cells_pools_and_the_coarse_copy_arrive(victoria_metrics: str
     at_ms = int(time.time() * 1000)
     writer.sums("five", at_ms, HostSums(steal_s=3.5, vcpu_s=100, guests=2, read=7))
     pool = PoolFacts("p-1", "default", "dir", PoolState.RUNNING, True, True, 100, 40, 60, "/images")
-    writer.pool("five", at_ms, pool)
-    writer.pool("five", at_ms, replace(pool, name="off", capacity_bytes=0))
+    writer.pool("five", at_ms, pool, 250)
+    writer.pool("five", at_ms, replace(pool, name="unread"), None)
+    writer.pool("five", at_ms, replace(pool, name="off", capacity_bytes=0), 250)
     writer.cells("five", at_ms, [CpuTimes(1, 3 * 10**9, 0, 5 * 10**9, 0)], [MemoryUse(1, 8, 2, None, None)])
     writer.placed("five", at_ms, CPU, {0: 2, 1: 0})
     writer.guests("five", at_ms, [(CPU, REST)])
@@ -103,9 +104,10 @@ async def test_sums_cells_pools_and_the_coarse_copy_arrive(victoria_metrics: str
     seen = await values('vmdash_domain_cell_vcpus{host="five"}')
     assert {labels["cell"]: value for labels, value in seen} == {"0": 2, "1": 0}
     assert [value for _, value in await values('libvirt_node_cell_cpu_seconds_total{host="five",mode="idle"}')] == [5]
-    assert [labels["pool"] for labels, _ in await values('libvirt_pool_info_available_bytes{host="five"}')] == [
-        "default"
-    ]
+    free = await values('libvirt_pool_info_available_bytes{host="five"}')
+    assert {labels["pool"] for labels, _ in free} == {"default", "unread"}
+    promised = await values('vmdash_pool_promised_bytes{host="five"}')
+    assert [(labels["pool"], labels["uuid"], value) for labels, value in promised] == [("default", "p-1", 250)]
 
 
 def test_the_coarse_copy_is_one_reading_in_ten_minutes() -> None:

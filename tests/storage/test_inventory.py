@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from hosts.collector.inventory import Outcome, PoolSeen, PoolsSwept, StorageObservation, StorageSilent
 from hosts.models import Host
-from storage.inventory import DatabaseStorage, forget_volume, record_volume
-from storage.models import Pool, Storage, Volume
+from storage.inventory import DatabaseStorage, forget_pool, forget_volume, record_pool, record_volume
+from storage.models import Pool, PoolEvent, Storage, Volume
 from tests.factories import HostFactory, PoolFactory, VolumeFactory
 from vmdash.virt.pool import PoolFacts, PoolState
 from vmdash.virt.xml.volume import VolumeDefinition
@@ -136,6 +136,75 @@ def test_a_pool_that_does_not_answer_keeps_its_volumes_and_says_so_until_it_does
 
     record(host, seen(FACTS, WEB1))
     assert Pool.objects.get().trouble == ""
+
+
+def events() -> list[tuple[str, str, bool]]:
+    return [(event.kind, event.state, event.witnessed) for event in PoolEvent.objects.all()]
+
+
+def test_each_change_of_state_is_noted_once_with_when_a_pool_comes_and_goes() -> None:
+    host = HostFactory.create()
+    off = replace(FACTS, state=PoolState.INACTIVE, capacity_bytes=0)
+    began = timezone.now() - timedelta(hours=1)
+
+    for minutes, facts, witnessed in (
+        (0, FACTS, False),
+        (1, FACTS, True),
+        (2, replace(FACTS, available_bytes=GIB), True),
+        (3, off, True),
+        (4, off, True),
+        (9, FACTS, False),
+    ):
+        record(host, PoolSeen(facts, began + timedelta(minutes=minutes), witnessed=witnessed))
+    record(host, PoolsSwept(frozenset([FACTS.uuid]), began + timedelta(minutes=10)))
+    record(host, PoolsSwept(frozenset(), began + timedelta(minutes=11)))
+    record(host, PoolsSwept(frozenset(), began + timedelta(minutes=12)))
+
+    assert events() == [
+        ("seen", "running", False),
+        ("state", "inactive", True),
+        ("state", "running", False),
+        ("gone", "running", True),
+    ]
+    assert [(event.at - began).seconds / 60 for event in PoolEvent.objects.all()] == [0, 3, 9, 11]
+    assert {(event.host, str(event.uuid), event.name) for event in PoolEvent.objects.all()} == {
+        (host, FACTS.uuid, "default")
+    }
+
+
+def test_what_a_job_and_the_survey_both_see_is_noted_once() -> None:
+    host = HostFactory.create()
+    off = replace(FACTS, state=PoolState.INACTIVE)
+    pool = record_pool(host, FACTS)
+
+    record(host, seen())
+    record_pool(host, off)
+    record(host, PoolSeen(off, timezone.now()))
+    forget_pool(pool)
+    record(host, PoolsSwept(frozenset(), timezone.now()))
+    forget_pool(pool)
+
+    assert events() == [("seen", "running", True), ("state", "inactive", True), ("gone", "inactive", True)]
+
+
+def test_a_state_that_another_has_just_written_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job and the survey have read the row before either of them wrote."""
+    from storage import inventory
+
+    host = HostFactory.create()
+    record(host, seen())
+    off = replace(FACTS, state=PoolState.INACTIVE)
+    is_news = inventory._state_is_news
+
+    def slowly(pool: Pool) -> bool:
+        monkeypatch.setattr(inventory, "_state_is_news", is_news)
+        record_pool(host, off)
+        return is_news(pool)
+
+    monkeypatch.setattr(inventory, "_state_is_news", slowly)
+    record(host, PoolSeen(off, timezone.now()))
+
+    assert events() == [("seen", "running", True), ("state", "inactive", True)]
 
 
 def test_pools_of_several_hosts_with_the_same_network_source_are_one_storage() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID, uuid4
 
@@ -11,9 +12,10 @@ from django.utils import timezone
 
 from domains.inventory import DatabaseInventory
 from hosts.collector import writer
-from hosts.collector.inventory import GuestMissing, Outcome
+from hosts.collector.inventory import GuestMissing, Outcome, PoolSeen, PoolsSwept
 from hosts.collector.writer import ConnectionSeen
 from hosts.models import Host
+from storage.inventory import DatabaseStorage
 from tests.access.world import World
 from tests.alerts.test_intake import told
 from tests.collector.seen import PAUSED, RUNNING, in_full, state
@@ -25,6 +27,7 @@ from vmdash.access.roles import Role
 from vmdash.alerts import intake
 from vmdash.alerts.models import Silence
 from vmdash.jobs import transitions
+from vmdash.virt.pool import PoolFacts, PoolState
 from vmdash.webhooks import handing
 from vmdash.webhooks.models import Delivery, Event, Kind, Topic, Webhook
 
@@ -151,6 +154,27 @@ def test_jobs_make_events_with_what_is_needed_to_decide(webhook_of: WebhookOf, o
     transitions.cancel_queued(job)
     made = Event.objects.get()
     assert (made.person, str(made.guest), made.data["state"]) == (operator.pk, job.target_id, "cancelled")
+
+
+def test_pools_make_events_as_they_are_seen(webhook_of: WebhookOf, operator: User) -> None:
+    webhook_of(operator, Topic.POOL_STATE, Topic.POOL_GONE)
+    host, storage = HostFactory.create(name="kvm1"), DatabaseStorage()
+    images = PoolFacts(str(uuid4()), "images", "dir", PoolState.RUNNING, True, True, 100, 40, 60, "/images")
+    for facts in (images, replace(images, available_bytes=50), replace(images, state=PoolState.INACTIVE)):
+        storage.record([(host, PoolSeen(facts, timezone.now(), witnessed=False))])
+    storage.record([(host, PoolsSwept(frozenset(), timezone.now()))])
+
+    stopped, gone = Event.objects.order_by("at", "id")
+    assert (stopped.kind, gone.kind, stopped.host) == ("pool.state", "pool.gone", "kvm1")
+    assert stopped.data == {
+        "uuid": images.uuid,
+        "name": "images",
+        "host": "kvm1",
+        "state": "inactive",
+        "state_in_words": "stopped",
+        "witnessed": False,
+    }
+    assert gone.data["uuid"] == images.uuid
 
 
 def test_guests_and_hosts_make_events_as_the_collector_sees_them(webhook_of: WebhookOf, operator: User) -> None:

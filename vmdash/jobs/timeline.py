@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
 from django.db.models import QuerySet
 from django.urls import reverse
+from django.utils import timezone
 
 from vmdash.jobs.models import Job
 from vmdash.metrics.charts import Event
 from vmdash.metrics.panel import MOST_EVENTS
 from vmdash.metrics.ranges import Window
 
+SAME_THING = timedelta(seconds=60)
+"""A change of state so soon after a job is what the job did."""
 _TONES = {Job.State.FAILED: "bad", Job.State.LOST: "warn", Job.State.RECONCILED: "warn"}
 _UNTOLD = ("console.open",)
 """Looking at a screen changes nothing."""
@@ -19,6 +25,12 @@ def job_events(jobs: QuerySet[Job], window: Window) -> list[Event]:
     """Those of `jobs` that began in this time, the newest."""
     found = jobs.filter(created_at__gte=window.start, created_at__lte=window.end).exclude(kind__in=_UNTOLD)
     return [_event(job) for job in found.order_by("-created_at")[:MOST_EVENTS]]
+
+
+def by_themselves(changes: Iterable[Event], jobs: Sequence[Event]) -> list[Event]:
+    """The changes that none of these jobs has made."""
+    done = [(job.at - SAME_THING / 12, (job.until or timezone.now()) + SAME_THING) for job in jobs]
+    return [change for change in changes if not any(begin <= change.at <= end for begin, end in done)]
 
 
 def _event(job: Job) -> Event:

@@ -18,6 +18,7 @@ from domains.consoles.opening import CONSOLE_OPEN
 from domains.models import Domain, GuestEvent
 from domains.snapshots.models import ScheduledSnapshot, Snapshot
 from hosts.models import HostEvent
+from storage.models import PoolEvent
 from vmdash.access.trail import retention
 from vmdash.api import once
 from vmdash.jobs.models import Job
@@ -55,6 +56,10 @@ def clean_up() -> None:
     _remove(GuestEvent.objects.filter(Q(Exists(later)) | Q(kind=GuestEvent.Kind.GONE), at__lt=too_old))
     of_host = HostEvent.objects.filter(host=OuterRef("host"), at__lt=too_old, at__gt=OuterRef("at"))
     _remove(HostEvent.objects.filter(Exists(of_host), at__lt=too_old))
+    of_pool = PoolEvent.objects.filter(
+        host=OuterRef("host"), uuid=OuterRef("uuid"), at__lt=too_old, at__gt=OuterRef("at")
+    )
+    _remove(PoolEvent.objects.filter(Q(Exists(of_pool)) | Q(kind=PoolEvent.Kind.GONE), at__lt=too_old))
     _remove(Event.objects.filter(at__lt=now - timedelta(days=WEBHOOK_EVENTS_DAYS)))
     once.forget_old()
     if settings.AUDIT_RETENTION_DAYS:
@@ -68,6 +73,7 @@ Rows = (
     | QuerySet[ScheduledSnapshot]
     | QuerySet[GuestEvent]
     | QuerySet[HostEvent]
+    | QuerySet[PoolEvent]
     | QuerySet[Event]
 )
 

@@ -14,6 +14,7 @@ from domains.models import Domain
 from domains.rows import reason_words
 from hosts.models import Host
 from vmdash.jobs.models import Job
+from vmdash.jobs.timeline import SAME_THING
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 MOST = 15
 PERIOD = timedelta(hours=1)
-SAME_THING = timedelta(seconds=60)
-"""A change of state so soon after a job on the guest is what the job did."""
 
 _TONES = {Job.State.FAILED: "bad", Job.State.LOST: "warn", Job.State.RECONCILED: "warn", Job.State.CANCELLED: "off"}
 

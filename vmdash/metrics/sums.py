@@ -1,7 +1,7 @@
 """What is recorded of a host as a whole, of its NUMA cells and its pools.
 
 The sums over a host's guests are there so that charts of hosts and of the fleet need not read every guest's counters.
-Their names begin with `vmdash_host_`; those of pools are the usual exporters'.
+Their names begin with `vmdash_host_`; those of pools are the usual exporters', but for what libvirt does not add up.
 """
 
 from __future__ import annotations
@@ -93,12 +93,15 @@ def placed_lines(host: str, at_ms: int, guest: GuestStats, cells: Mapping[int, i
     )
 
 
-def pool_lines(host: str, at_ms: int, pool: PoolFacts) -> str:
-    """None of a pool that is not active."""
+def pool_lines(host: str, at_ms: int, pool: PoolFacts, promised_bytes: int | None) -> str:
+    """None of a pool that is not active. `promised_bytes`: the capacity of its volumes, added up; None: not known."""
+    if not pool.capacity_bytes:
+        return ""
     values = {
         "capacity_bytes": pool.capacity_bytes,
         "allocation_bytes": pool.allocation_bytes,
         "available_bytes": pool.available_bytes,
     }
     labels = {"host": host, "pool": pool.name, "uuid": pool.uuid}
-    return row("libvirt_pool_info", labels, values, at_ms) if pool.capacity_bytes else ""
+    promised = row("vmdash_pool", labels, {"promised_bytes": promised_bytes}, at_ms)
+    return row("libvirt_pool_info", labels, values, at_ms) + promised

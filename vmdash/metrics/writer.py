@@ -94,8 +94,8 @@ class HistoryWriter:
     def sums(self, host: str, at_ms: int, sums: HostSums) -> None:
         self._add(self._coarse.with_copy(f"sums of {host}", at_ms, sum_lines(host, at_ms, sums)))
 
-    def pool(self, host: str, at_ms: int, pool: PoolFacts) -> None:
-        self._add(pool_lines(host, at_ms, pool))
+    def pool(self, host: str, at_ms: int, pool: PoolFacts, promised_bytes: int | None) -> None:
+        self._add(pool_lines(host, at_ms, pool, promised_bytes))
 
     def cells(self, host: str, at_ms: int, times: Sequence[CpuTimes], memory: Sequence[MemoryUse]) -> None:
         lines = cell_cpu_lines(host, at_ms, times) + cell_lines(host, at_ms, memory)

@@ -30,6 +30,8 @@ class Topic(models.TextChoices):
     GUEST_SEEN = "guest.seen", "Guests appear"
     GUEST_GONE = "guest.gone", "Guests are defined nowhere any more"
     HOST_STATE = "host.state", "Hosts answer, or do not any more"
+    POOL_STATE = "pool.state", "Storage pools change their state"
+    POOL_GONE = "pool.gone", "Storage pools are gone"
     JOB_FINISHED = "job.finished", "Jobs end"
     ALERT = "alert", "Alerts begin and end"
 
@@ -42,6 +44,8 @@ class Kind(models.TextChoices):
     GUEST_SEEN = "guest.seen"
     GUEST_GONE = "guest.gone"
     HOST_STATE = "host.state"
+    POOL_STATE = "pool.state"
+    POOL_GONE = "pool.gone"
     JOB_FINISHED = "job.finished"
     ALERT_FIRING = "alert.firing"
     ALERT_RESOLVED = "alert.resolved"
