@@ -19,6 +19,8 @@ from vmdash.live.publish import publish
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 expect.set_options(timeout=20_000)
 HALF_A_MINUTE_S = 31
+SELDOM_MS = 60_000
+"""Between rounds: none of them is so old that the page would load itself to say so."""
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def guest(transactional_db: None) -> Domain:
 async def tell(guest: Domain, *, age_s: float = 0, **figures: int) -> int:
     """A round over its host, and when that was."""
     guests = {guest: guest_sample() | figures} if guest.is_active else {}
-    tick = await sync_to_async(write_tick)(guest.host, guests, age_s=age_s)  # type: ignore[arg-type]
+    tick = await sync_to_async(write_tick)(guest.host, guests, age_s=age_s, interval_ms=SELDOM_MS)  # type: ignore[arg-type]
     await publish([groups.host(guest.host_id)], tick)
     return tick["at"]
 
