@@ -100,6 +100,13 @@ def pytest_configure() -> None:
         signal.signal(number, signal.default_int_handler)
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Why tests were tried again: what passes at last says nothing by itself."""
+    for report in terminalreporter.stats.get("rerun", []):
+        terminalreporter.write_sep("_", f"a first try of {report.nodeid}")
+        terminalreporter.write_line(report.longreprtext)
+
+
 def pytest_xdist_setupnodes() -> None:
     """Processes that run tests side by side set their own environment, before the settings are read."""
     del os.environ["DJANGO_SETTINGS_MODULE"]
