@@ -28,10 +28,10 @@ def facts_columns(facts: GuestFacts) -> Columns:
 
 def definition_columns(seen: SeenDefinition) -> Columns:
     """Ports, devices on the host and labels as of now, the rest as stored."""
-    stored, live = seen.stored, seen.live
+    live = seen.live
     return {
-        "title": stored.title,
-        "description": stored.description,
+        "title": seen.title,
+        "description": seen.description,
         "max_vcpus": live.max_vcpus,
         "domain_type": live.type,
         "arch": live.arch,

@@ -18,7 +18,7 @@ from vmdash.virt.guest import GuestFacts
 from vmdash.virt.pool import PoolFacts
 from vmdash.virt.snapshot import SnapshotFacts
 from vmdash.virt.states import GuestStatus
-from vmdash.virt.xml.domain import DomainDefinition
+from vmdash.virt.xml.domain import DomainDefinition, title_and_description
 from vmdash.virt.xml.volume import VolumeDefinition
 
 LIGHT_COLUMNS = (
@@ -38,12 +38,21 @@ class AgentState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SeenDefinition:
-    """`stored` is what the next start uses, `live` what runs now (the same while the guest is off)."""
+    """What the next start uses, and `live` what runs now (the same while the guest is off)."""
 
     xml: str
     """The stored definition without secrets."""
-    stored: DomainDefinition
+    title: str
+    description: str
     live: DomainDefinition
+
+    @classmethod
+    def parse(cls, stored: str, live: str) -> SeenDefinition:
+        """Of what is stored no more than what is kept of it: there are many. Raises InvalidDefinition."""
+        runs = DomainDefinition.parse(live)
+        same = stored == live
+        title, description = (runs.title, runs.description) if same else title_and_description(stored)
+        return cls(stored, title, description, runs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from hosts.collector.inventory import SeenDefinition
 from vmdash.virt.guest import Guest, GuestFacts
 from vmdash.virt.snapshot import SnapshotFacts, count, snapshots
-from vmdash.virt.xml.domain import DomainDefinition
 
 
 def steady(facts: GuestFacts) -> GuestFacts:
@@ -44,5 +43,4 @@ def read_definition(guest: Guest, *, active: bool, known: int) -> tuple[int, See
     number = hash((stored, live))
     if number == known:
         return number, None
-    parsed = DomainDefinition.parse(stored)
-    return number, SeenDefinition(stored, parsed, DomainDefinition.parse(live) if active else parsed)
+    return number, SeenDefinition.parse(stored, live)

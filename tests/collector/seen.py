@@ -10,7 +10,6 @@ from django.utils import timezone
 from hosts.collector.inventory import AgentState, GuestSeen, SeenAgent, SeenDefinition
 from vmdash.virt.guest import GuestFacts
 from vmdash.virt.states import GuestState, GuestStatus
-from vmdash.virt.xml.domain import DomainDefinition
 
 RUNNING = GuestStatus(GuestState.RUNNING, "booted")
 PAUSED = GuestStatus(GuestState.PAUSED, "user")
@@ -38,7 +37,7 @@ _XML = """
 def definition(uuid: UUID, name: str = "web1", *, title: str = "", port: int = -1) -> SeenDefinition:
     stored = _XML.format(uuid=uuid, name=name, title=title, port=-1)
     live = _XML.format(uuid=uuid, name=name, title=title, port=port)
-    return SeenDefinition(stored, DomainDefinition.parse(stored), DomainDefinition.parse(live))
+    return SeenDefinition.parse(stored, live)
 
 
 def facts(uuid: UUID, status: GuestStatus = RUNNING, name: str = "web1") -> GuestFacts:

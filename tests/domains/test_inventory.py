@@ -115,6 +115,27 @@ def test_many_guests_cost_no_more_reading_than_one(
     assert Domain.objects.count() == 40
 
 
+def test_many_guests_that_change_cost_no_more_statements_than_one_and_keep_what_people_wrote(
+    kvm1: Host, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    guests = [uuid4() for _ in range(40)]
+    record(*((kvm1, replace(in_full(uuid), definition=None)) for uuid in guests))
+    Domain.objects.update(owner="Ann", note="Shop")
+    seen = [replace(state(uuid, RUNNING), definition=definition(uuid, title=f"Web {uuid}")) for uuid in guests[:39]]
+
+    with django_assert_max_num_queries(12):
+        outcome = record(*((kvm1, one) for one in seen), (kvm1, state(guests[39], PAUSED)))
+
+    assert kinds(outcome) == ["guest"] * 40
+    rows = Domain.objects.in_bulk()
+    assert {(rows[uuid].title, rows[uuid].state) for uuid in guests[:39]} == {
+        (f"Web {uuid}", "running") for uuid in guests[:39]
+    }
+    assert all(str(uuid) in rows[uuid].xml for uuid in guests[:39])
+    assert (rows[guests[39]].title, rows[guests[39]].xml, rows[guests[39]].state) == ("", "", "paused")
+    assert {(row.name, row.owner, row.note, row.vcpus) for row in rows.values()} == {("web1", "Ann", "Shop", 2)}
+
+
 def test_a_change_that_was_seen_tells_since_when(kvm1: Host, uuid: UUID) -> None:
     record((kvm1, in_full(uuid)))
     at = timezone.now() + timedelta(seconds=5)

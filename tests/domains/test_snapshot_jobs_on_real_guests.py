@@ -71,8 +71,8 @@ class RealGuest:
     def look(self) -> None:
         with connected(self.row.host) as connection:
             guest = connection.guest(str(self.row.uuid))
-            stored, live = guest.xml(inactive=True), guest.definition(inactive=not guest.is_active())
-            columns = definition_columns(SeenDefinition(stored, guest.definition(inactive=True), live))
+            stored, live = guest.xml(inactive=True), guest.xml(inactive=not guest.is_active())
+            columns = definition_columns(SeenDefinition.parse(stored, live))
         Domain.objects.filter(pk=self.row.pk).update(state=STATES[self.state()], **columns)
         self.row.refresh_from_db()
 

@@ -114,9 +114,8 @@ class Stage:
             if not guest.name.startswith(tuple(self.own)):
                 continue
             uuid, facts = UUID(guest.uuid), guest.facts()
-            stored = guest.definition(inactive=True)
-            live = guest.definition(inactive=not guest.is_active())
-            columns = definition_columns(SeenDefinition(guest.xml(inactive=True), stored, live))
+            stored, live = guest.xml(inactive=True), guest.xml(inactive=not guest.is_active())
+            columns = definition_columns(SeenDefinition.parse(stored, live))
             state = DomainState(facts.status.state.value)
             domain, _ = Domain.objects.update_or_create(
                 uuid=uuid,

@@ -36,12 +36,13 @@ async def publish(groups: Iterable[str], message: Message | str, *, calm: bool =
         await _layer().group_send(group, _event(group, text, calm=calm))
 
 
-def add_to(pipeline: Pipeline, group: str, text: str) -> None:
-    """Have a message, encoded, go with the other commands of a pipeline (of `redis.async_client`): a collector sends
-    hundreds a second, and one at a time each would cost as much as a dozen do together. It is a calm one.
+def add_to(pipeline: Pipeline, group: str, text: str, *, calm: bool = False) -> None:
+    """The same for one group and a message, encoded, that is to go with the other commands of a pipeline (of
+    `redis.async_client`): a collector sends hundreds a second, and one at a time each would cost as much as a dozen do
+    together.
     """
     layer = _layer()
-    pipeline.publish(layer._get_group_channel_name(group), layer.serialize(_event(group, text, calm=True)))
+    pipeline.publish(layer._get_group_channel_name(group), layer.serialize(_event(group, text, calm=calm)))
 
 
 def _event(group: str, text: str, *, calm: bool) -> dict[str, Any]:
