@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import signal
 
 import uvloop
 
@@ -21,6 +22,7 @@ def main() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     server = Server(asked.hosts, asked.guests, port=asked.port, changes_per_s=asked.changes, hung_share=asked.hung)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have what they start in the background ignore it
     uvloop.run(server.run())
 
 
