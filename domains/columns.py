@@ -72,6 +72,7 @@ def _disk(disk: Disk) -> Columns:
         "readonly": disk.readonly,
         "backing": [image.source for image in disk.backing],
         "limits": dict(disk.limits),
+        "limit_group": disk.limit_group,
     }
 
 

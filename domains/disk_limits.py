@@ -1,4 +1,5 @@
-"""Disks that are held at their I/O limits: each judged by itself, by the limits that hold now."""
+"""Disks that are held at their I/O limits, by the limits that hold now: each by itself, and those that share a limit by
+what they do together."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from vmdash.exceptions import Unavailable
 from vmdash.live.messages import GuestSample
 from vmdash.metrics.query import labelled_at, labels, last_rate
 from vmdash.metrics.ranges import some_readings_s
-from vmdash.virt.xml.throttle import LIMITS
+from vmdash.virt.xml.throttle import LIMITS, held
+from vmdash.virt.xml.tuning import Tuning
 
 AT_LIMIT = 0.9
 PATIENCE_S = 1
@@ -35,16 +37,21 @@ _NOT_IN_TICKS = ("read_iops_sec", "write_iops_sec")
 
 @dataclass(frozen=True, slots=True)
 class DiskLimit:
-    """`key` is one of `LIMITS`, `value` what it allows a second."""
+    """`key` is one of `LIMITS`, `value` what it allows these disks together a second. `group`: the name under which
+    several share it."""
 
-    target: str
+    disks: tuple[str, ...]
+    group: str
     key: str
     value: int
 
     @property
     def words(self) -> str:
         """ "vdb is held at its limit of 20 MiB/s read" """
-        return f"{self.target} is held at its limit of {limit_value(self.key, self.value)}"
+        disks, value = ", ".join(self.disks), limit_value(self.key, self.value)
+        if self.group:
+            return f"{disks} are held at the limit of {value} that they share (group {self.group})"
+        return f"{disks} is held at its limit of {value}"
 
     def is_reached_by(self, rate: float | None) -> bool:
         return rate is not None and rate >= AT_LIMIT * self.value
@@ -53,17 +60,19 @@ class DiskLimit:
 def limits_reached(guest: Domain, sample: GuestSample) -> list[DiskLimit]:
     """By fresh figures. One request to the history store at most, where ticks, which have one figure for all disks,
     leave open whether it is so; while the store does not answer, that stays open and is not said."""
-    disks = tune_part(guest).known.disks
     together = _together(sample)
-    possible = [
-        limit
-        for target, limits in disks.items()
-        for limit in (DiskLimit(target, key, limits[key]) for key in LIMITS if limits.get(key))
-        if limit.is_reached_by(together[limit.key])
-    ]
-    if len(guest.disks) == 1 and not any(limit.key in _NOT_IN_TICKS for limit in possible):  # nor any medium in a drive
+    possible = [limit for limit in _limits(tune_part(guest).known) if limit.is_reached_by(together[limit.key])]
+    all_disks = {disk["target"] for disk in guest.disks}  # and the medium in a drive
+    if all(all_disks <= set(limit.disks) and limit.key not in _NOT_IN_TICKS for limit in possible):
         return possible
-    return list(_reached(guest, possible)) if possible else []
+    return list(_reached(guest, possible))
+
+
+def _limits(known: Tuning) -> Iterator[DiskLimit]:
+    for one in held(known.disks, known.groups):
+        for key in LIMITS:
+            if value := one.limits.get(key):
+                yield DiskLimit(one.disks, one.group, key, value)
 
 
 def _together(sample: GuestSample) -> dict[str, float | None]:
@@ -78,7 +87,7 @@ def _together(sample: GuestSample) -> dict[str, float | None]:
 
 
 def _reached(guest: Domain, limits: Sequence[DiskLimit]) -> Iterator[DiskLimit]:
-    """Those of them that their disk reaches, as was recorded last."""
+    """Those of them that their disks reach, as was recorded last."""
     only = labels(uuid=str(guest.pk), host=guest.host.name)
     over = f"{some_readings_s()}s"
     asked = {
@@ -90,6 +99,6 @@ def _reached(guest: Domain, limits: Sequence[DiskLimit]) -> Iterator[DiskLimit]:
         return
     rates = {(found.get("target_device", ""), key): rate for key, found, rate in told}
     for limit in limits:
-        known = [rates.get((limit.target, key)) for key in _SUMS.get(limit.key, (limit.key,))]
+        known = [rates.get((disk, key)) for disk in limit.disks for key in _SUMS.get(limit.key, (limit.key,))]
         if limit.is_reached_by(sum(rate or 0 for rate in known)):
             yield limit

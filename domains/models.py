@@ -121,8 +121,9 @@ class Domain(models.Model):
     addresses = models.JSONField(default=list, blank=True)
     """`["192.0.2.7", "2001:db8::7"]`, loopback and link-local left out."""
     disks = models.JSONField(default=list, blank=True)
-    """`[{"target", "bus", "device", "source", "format", "readonly", "backing", "limits"}]`; `backing` are the images
-    behind it, nearest first, known while it runs; `limits` are those of libvirt's `iotune`: `{"read_bytes_sec": 1}`."""
+    """`[{"target", "bus", "device", "source", "format", "readonly", "backing", "limits", "limit_group"}]`; `backing`
+    are the images behind it, nearest first, known while it runs; `limits` are those of libvirt's `iotune`:
+    `{"read_bytes_sec": 1}`, shared by all disks of one `limit_group`."""
     interfaces = models.JSONField(default=list, blank=True)
     """`[{"mac", "model", "kind", "source", "target"}]`."""
     graphics = models.JSONField(default=list, blank=True)

@@ -139,7 +139,7 @@ def _memory_used(guest: Domain, sample: GuestSample) -> float | None:
 def _hold_all(limits: Iterable[DiskLimit], guest: Domain) -> bool:
     """Whether no disk is left that may be slow for another reason."""
     disks = {disk["target"] for disk in guest.disks if disk["device"] not in ("cdrom", "floppy")}
-    return bool(limits) and disks <= {limit.target for limit in limits}
+    return bool(limits) and disks <= {target for limit in limits for target in limit.disks}
 
 
 def _slow_disks(sample: GuestSample) -> Iterator[Trouble]:

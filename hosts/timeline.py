@@ -31,7 +31,7 @@ def host_charts(host: Host, window: Window) -> list[Chart]:
     return [
         cpu,
         steal,
-        replace(memory, lines=(*memory.lines, of_guests.memory())),
+        replace(memory, lines=(*memory.lines, _Sums(only, window).given())),
         *([_cell_cpus(only, window), _cells(only, window)] if len(host.cells) > 1 else []),
         of_guests.swap(),
         guests,
@@ -47,7 +47,7 @@ def fleet_charts(hosts: Sequence[Host], window: Window, *, all_of_them: bool) ->
     only = "" if all_of_them else labels(host=[host.name for host in hosts])
     cpu, steal, memory, guests, disk, network = _charts(only, window, live=False, memory_bytes=0)
     sums = _Sums(only, window)
-    memory = replace(memory, lines=(*memory.lines, sums.held()))
+    memory = replace(memory, lines=(*memory.lines, sums.held(), sums.given()))
     return [cpu, steal, memory, sums.swap(), guests, disk, sums.operations(), sums.latency(), network]
 
 
@@ -173,6 +173,9 @@ class _Sums:
     def held(self) -> Line:
         return Line("held by guests", self._level("guest_memory_bytes"), "--disk")
 
+    def given(self) -> Line:
+        return Line("given (balloon)", self._level("guest_balloon_bytes"), "--accent", is_mark=True)
+
     def swap(self) -> Chart:
         return _swap(Line("in and out", self._level("swap_bytes_per_second"), "--mem"))
 
@@ -193,11 +196,6 @@ class _Guests:
     def _growth(self, what: str) -> str:
         series = f"{self._window.prefix}libvirt_domain_{what}_total{self._only}"
         return f"sum({rate(series, self._window.over)})"
-
-    def memory(self) -> Line:
-        series = f"{self._window.prefix}libvirt_domain_info_memory_usage_bytes{self._only}"
-        given = f"sum(avg_over_time({series}[{self._window.over}]))"
-        return Line("given to guests (balloon)", given, "--accent", is_mark=True)
 
     def swap(self) -> Chart:
         return _swap(

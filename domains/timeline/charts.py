@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import cycle
+
 from django.conf import settings
 
 from domains.models import Domain
@@ -12,6 +14,8 @@ from vmdash.virt.xml.throttle import Throttle, throttles
 
 MOST_VCPUS = 16
 """More are not drawn one by one."""
+_OF_GROUPS = ("--accent", "--net", "--cpu")
+"""Colours of what disks with one limit do together."""
 
 
 def guest_charts(guest: Domain, window: Window) -> list[Chart]:
@@ -135,13 +139,13 @@ def _swap(source: Source) -> Chart:
 
 
 class Disks:
-    """The charts of its disks: of all together, unless a limit of one among several is to be drawn."""
+    """The charts of its disks: of all together, unless a limit of some of them is to be drawn."""
 
     def __init__(self, source: Source, guest: Domain) -> None:
         self._source = source
         self._limits = throttles(guest.xml)
         self._media = [disk["target"] for disk in guest.disks if disk.get("device") in ("cdrom", "floppy")]
-        self._are_several = len(guest.disks) - len(self._media) > 1
+        self._disks = {disk["target"] for disk in guest.disks} - set(self._media)
 
     def bytes(self) -> Chart:
         limits = [limit for limit in self._limits if limit.is_bytes]
@@ -149,7 +153,7 @@ class Disks:
             Line("read", self._source.rate("block_stats_read_bytes_total"), "--disk", live="rd"),
             Line("written", self._source.rate("block_stats_write_bytes_total"), "--warn", live="wr"),
         )
-        if limits and self._are_several:
+        if self._are_of_some(limits):
             lines = self._each("bytes", ("read", "written"), limits)
         return self._chart("disk", "Disks", "per_second", lines, limits)
 
@@ -159,16 +163,19 @@ class Disks:
             Line("reads", self._source.rate("block_stats_read_requests_total"), "--disk"),
             Line("writes", self._source.rate("block_stats_write_requests_total"), "--warn"),
         )
-        if limits and self._are_several:
+        if self._are_of_some(limits):
             lines = self._each("requests", ("reads", "writes"), limits)
         flushes = Line("flushes", self._source.rate("block_stats_flush_requests_total"), "--mem")
         return self._chart("operations", "Disk operations", "each_second", (*lines, flushes), limits)
+
+    def _are_of_some(self, limits: list[Throttle]) -> bool:
+        return any(not self._disks <= set(limit.disks) for limit in limits)
 
     def _chart(self, key: str, title: str, unit: Unit, lines: tuple[Line, ...], limits: list[Throttle]) -> Chart:
         return Chart(key, title, unit, lines, limits=tuple((limit.words, limit.value) for limit in limits))
 
     def _each(self, figure: str, words: tuple[str, str], limits: list[Throttle]) -> tuple[Line, ...]:
-        """Lines for each disk, so that each limit has the one that it holds down."""
+        """Lines for each disk, and for those of a group together, so that each limit has the one that it holds down."""
 
         def rates(source: Source) -> list[str]:
             return [source.rate_by("target_device", f"block_stats_{way}_{figure}_total") for way in ("read", "write")]
@@ -178,9 +185,14 @@ class Disks:
             Line(f"{{}} {word}", expression, color, by="target_device")
             for word, expression, color in zip(words, rates(disks), ("--disk", "--warn"), strict=True)
         ]
-        if held := [limit.disk for limit in limits if limit.counted == "all"]:
+        if held := [disk for limit in limits if limit.counted == "all" and not limit.group for disk in limit.disks]:
             together = " + ".join(rates(self._source.narrowed(labels(target_device=held))))
             lines.append(Line("{} in all", f"({together})", "--accent", by="target_device"))
+        for limit, color in zip((limit for limit in limits if limit.group), cycle(_OF_GROUPS), strict=False):
+            read, written = (f"sum({each})" for each in rates(self._source.narrowed(labels(target_device=limit.disks))))
+            expression = {"all": f"({read} + {written})", "reads": read, "writes": written}[limit.counted]
+            word = {"all": "in all", "reads": words[0], "writes": words[1]}[limit.counted]
+            lines.append(Line(f"group {limit.group} {word}", expression, color))
         return tuple(lines)
 
     def latency(self) -> Chart:

@@ -12,8 +12,8 @@ from django.forms import BoundField
 from domains.models import Domain
 from storage.volume_forms import SizeField
 from vmdash import formats
-from vmdash.virt.xml.throttle import LIMITS
-from vmdash.virt.xml.tuning import Limits, Tuning
+from vmdash.virt.xml.throttle import LIMITS, Limits
+from vmdash.virt.xml.tuning import Tuning
 
 LEAST_MEMORY = 16 << 20
 MOST_LIMIT = 10**15
@@ -87,22 +87,33 @@ class TuneForm(forms.Form):
                         field_name(target, f"total_{kind}_sec"),
                         f"{plural} are limited all together, or reads and writes apart, not both.",
                     )
+        if not self.errors:
+            self._check_groups()
         return found
+
+    def _check_groups(self) -> None:
+        """Disks of a group have one limit, whichever of them it is set on."""
+        asked: dict[str, tuple[str, dict[str, int]]] = {}
+        for target, limits in self._changed():
+            group = self._known.groups.get(target)
+            if not group or not limits:
+                continue
+            first, other = asked.setdefault(group, (target, limits))
+            if key := next((key for key in LIMITS if limits.get(key) != other.get(key)), None):
+                self.add_error(
+                    field_name(target, key),
+                    f"it shares its limits with {first} (group {group}): change one of them, or both to the same.",
+                )
 
     def wanted(self) -> Tuning:
         """What differs from what is known. Only after `is_valid()`."""
         found, known = self.cleaned_data, self._known
-        disks = {
-            target: limits
-            for target, old in known.disks.items()
-            if any((limits := self._limits(target, old)).get(key, 0) != old.get(key, 0) for key in LIMITS)
-        }
         shares = found["cpu_shares"] or 0
         return Tuning(
             vcpus=found["vcpus"] if found["vcpus"] != known.vcpus else None,
             memory_kib=found["memory"] if found["memory"] != known.memory_kib else None,
             cpu_shares=shares if shares != (known.cpu_shares or 0) else None,
-            disks=disks,
+            disks=dict(self._changed()),
         )
 
     def asked(self) -> Iterator[tuple[str, str]]:
@@ -114,9 +125,15 @@ class TuneForm(forms.Form):
         for name in names:
             yield name, str(self.data[name])
 
+    def _changed(self) -> Iterator[tuple[str, dict[str, int]]]:
+        for target, old in self._known.disks.items():
+            limits = self._limits(target, old)
+            if any(limits.get(key, 0) != old.get(key, 0) for key in LIMITS):
+                yield target, limits
+
     def _limits(self, target: str, old: Limits) -> dict[str, int]:
         """Those that were written, and the bursts that were allowed beyond them."""
-        limits = {key: value for key in LIMITS if (value := self.cleaned_data[field_name(target, key)] or 0)}
+        limits = {key: value for key in LIMITS if (value := self.cleaned_data.get(field_name(target, key)) or 0)}
         bursts = {key: value for key, value in old.items() if key not in LIMITS and key.partition("_max")[0] in limits}
         return limits | bursts
 

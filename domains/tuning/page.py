@@ -14,12 +14,12 @@ from domains.models import Domain
 from domains.tuning import services
 from domains.tuning.forms import TuneForm
 from domains.tuning.selectors import Load, Loads, definition_of, known_of, last_tune, loads_of, shares_beside
-from domains.tuning.words import Change, changes, limit_value, share_sentence
+from domains.tuning.words import Change, changes, limit_value, share_sentence, shared_then, shared_words
 from vmdash import formats
 from vmdash.jobs.models import Job
 from vmdash.live import cache
 from vmdash.live.messages import GuestSample
-from vmdash.virt.xml.throttle import LIMITS
+from vmdash.virt.xml.throttle import LIMITS, together
 from vmdash.virt.xml.tuning import Tuning, Tunings
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ class DiskRow:
     target: str
     fields: Sequence[BoundField]
     loads: Sequence[Load]
+    shared: str
+    """With which disks it shares its limits, in words; empty: with none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,10 @@ class TunePage:
     last: Job | None
     answer: Sequence[str]
     """What came of the last change."""
+
+    @property
+    def has_groups(self) -> bool:
+        return any(disk.shared for disk in self.disks)
 
     @property
     def next_differs(self) -> list[str]:
@@ -85,8 +91,10 @@ def plan_of(domain: Domain, user: User, asked: QueryDict) -> Plan:
 
 def tune_page(domain: Domain, user: User, asked: QueryDict) -> TunePage:
     """Needs `domain.host`. Five queries, one request to the history store and one to the live cache."""
-    plan, loads, last = plan_of(domain, user, asked), loads_of(domain), last_tune(domain)
+    plan, last = plan_of(domain, user, asked), last_tune(domain)
     definition, others = definition_of(domain), shares_beside(domain, user)
+    known = known_of(domain, definition)
+    loads = loads_of(domain, known.groups)
     sample = sample_of(cache.ticks([domain.host_id]), domain.host_id, domain.pk) if domain.is_active else None
     shares = plan.wanted.cpu_shares
     if shares is None:
@@ -101,12 +109,13 @@ def tune_page(domain: Domain, user: User, asked: QueryDict) -> TunePage:
                 disk.target,
                 disk.fields,
                 [load for key in LIMITS if (load := loads.by_disk.get(disk.target, {}).get(key))],
+                shared_words(disk.target, known.groups, begin="shares its limits with "),
             )
             for disk in plan.form.disks()
         ],
         loads=loads,
         share=share_sentence(shares or 0, others) if definition else "",
-        notes=list(_notes(domain, plan.wanted, sample, loads)),
+        notes=list(dict.fromkeys(_notes(domain, known, plan.wanted, sample, loads))),
         virsh=services.virsh_of(domain, Tunings(plan.wanted, plan.wanted)),
         obstacle=host_obstacle(domain.host),
         last=last if last and "before" in last.parameters else None,
@@ -114,7 +123,7 @@ def tune_page(domain: Domain, user: User, asked: QueryDict) -> TunePage:
     )
 
 
-def _notes(domain: Domain, wanted: Tuning, sample: GuestSample | None, loads: Loads) -> Iterator[str]:
+def _notes(domain: Domain, known: Tuning, wanted: Tuning, sample: GuestSample | None, loads: Loads) -> Iterator[str]:
     if wanted.vcpus is not None:
         if wanted.vcpus > domain.host.cpus > 0:
             yield f"{domain.host.name} has {domain.host.cpus} CPUs: its vCPUs will wait for each other."
@@ -129,7 +138,24 @@ def _notes(domain: Domain, wanted: Tuning, sample: GuestSample | None, loads: Lo
     if wanted.cpu_shares and wanted.cpu_shares > 10_000:
         yield "A host with cgroup v2 takes shares up to 10,000, and refuses more."
     for target, limits in wanted.disks.items():
-        for key, load in loads.by_disk.get(target, {}).items():
-            together = f"total_{key.partition('_')[2]}"
-            if load.most > min((limits[one] for one in (key, together) if one in limits), default=load.most):
-                yield f"{target} had up to {limit_value(key, load.most)} in the last hour, more than it may then."
+        disks = shared_then(target, known, wanted)
+        yield from _of_group(target, disks, known, wanted)
+        name, them, had = (
+            (target, "it", loads.by_disk)
+            if len(disks) == 1
+            else (f"{', '.join(disks)} together", "they", loads.of_groups)
+        )
+        for key, load in had.get(target, {}).items():
+            both = f"total_{key.partition('_')[2]}"
+            if load.most > min((limits[one] for one in (key, both) if one in limits), default=load.most):
+                yield f"{name} had up to {limit_value(key, load.most)} in the last hour, more than {them} may then."
+
+
+def _of_group(target: str, disks: Sequence[str], known: Tuning, wanted: Tuning) -> Iterator[str]:
+    """What becomes of the other disks that share the limits of this one."""
+    if len(disks) > 1:
+        yield f"{', '.join(disks)} share one limit (group {known.groups[target]}): what is set holds for all of them."
+    stay = [one for one in together(target, known.groups) if wanted.disks.get(one, True)]
+    if not wanted.disks[target] and stay:
+        rest = f"{', '.join(stay)} {'keeps' if len(stay) == 1 else 'keep'}"
+        yield f"Without a limit {target} leaves the group {known.groups[target]}: {rest} the limit without it."

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from domains.models import ACTIVE_STATES, Domain
-from domains.tuning.words import limit_value, limit_words
+from domains.tuning.words import limit_value, limit_words, shared_words
 from vmdash.exceptions import Unavailable
 from vmdash.jobs.models import Job
 from vmdash.metrics.query import Asked, labels, rate, read
 from vmdash.virt.errors import InvalidDefinition
+from vmdash.virt.xml.throttle import together
 from vmdash.virt.xml.tuning import Tuning
 
 if TYPE_CHECKING:
@@ -44,9 +45,10 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Loads:
-    """By disk. `unavailable`: why nothing is known."""
+    """By disk, and of the disks together that share limits, by one of them. `unavailable`: why nothing is known."""
 
     by_disk: Mapping[str, Mapping[str, Load]]
+    of_groups: Mapping[str, Mapping[str, Load]]
     unavailable: str = ""
 
 
@@ -60,7 +62,11 @@ class TunePart:
     @property
     def limits(self) -> dict[str, str]:
         """In words, by disk; only of those that have some."""
-        return {target: limit_words(limits) for target, limits in self.known.disks.items() if limits}
+        return {
+            target: limit_words(limits) + shared_words(target, self.known.groups, begin=", shared with ")
+            for target, limits in self.known.disks.items()
+            if limits
+        }
 
 
 def tune_part(domain: Domain) -> TunePart:
@@ -77,7 +83,7 @@ def definition_of(domain: Domain) -> Tuning | None:
 
 def known_of(domain: Domain, definition: Tuning | None) -> Tuning:
     """What it has, as the collector saw it. Only disks that have limits at all; shares are its definition's."""
-    stored = definition.disks if definition else {}
+    stored, groups = (definition.disks, definition.groups) if definition else ({}, {})
     return Tuning(
         vcpus=domain.vcpus,
         memory_kib=domain.memory_kib,
@@ -87,13 +93,18 @@ def known_of(domain: Domain, definition: Tuning | None) -> Tuning:
             for disk in domain.disks
             if disk["target"] and disk["device"] not in _NOT_TUNED
         },
+        groups={  # a drive may be in one, too
+            disk["target"]: group
+            for disk in domain.disks
+            if (group := disk.get("limit_group", groups.get(disk["target"], "")))
+        },
     )
 
 
-def loads_of(domain: Domain) -> Loads:
-    """One request to the history store; none of a guest that is off."""
+def loads_of(domain: Domain, groups: Mapping[str, str]) -> Loads:
+    """One request to the history store; none of a guest that is off. `groups`: that of each disk which is in one."""
     if not domain.is_active:
-        return Loads({})
+        return Loads({}, {})
     end = int(time.time()) // _STEP_S * _STEP_S
     only = labels(uuid=str(domain.pk))
     asked = {
@@ -106,14 +117,30 @@ def loads_of(domain: Domain) -> Loads:
     try:
         found = read(asked, range(end - _HOUR_S, end + 1, _STEP_S))
     except Unavailable as error:
-        return Loads({}, error.message)
+        return Loads({}, {}, error.message)
     by_disk: dict[str, dict[str, Load]] = {}
     for (key, target), values in found.items():
-        known = [value for value in values if value is not None]
-        if known:
-            newest = next((value for value in reversed(values[-3:]) if value is not None), None)
-            by_disk.setdefault(target, {})[key] = Load(key, newest, max(known))
-    return Loads(by_disk)
+        if load := _load(key, values):
+            by_disk.setdefault(target, {})[key] = load
+    of_groups: dict[str, dict[str, Load]] = {}
+    for target in groups:
+        for key in _COUNTERS:
+            disks = [series for one in together(target, groups) if (series := found.get((key, one)))]
+            if load := _load(key, [_sum(values) for values in zip(*disks, strict=True)]):
+                of_groups.setdefault(target, {})[key] = load
+    return Loads(by_disk, of_groups)
+
+
+def _load(key: str, values: Sequence[float | None]) -> Load | None:
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    return Load(key, next((value for value in reversed(values[-3:]) if value is not None), None), max(known))
+
+
+def _sum(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def shares_beside(domain: Domain, user: User) -> list[int]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from vmdash import formats
-from vmdash.virt.xml.throttle import LIMITS
-from vmdash.virt.xml.tuning import Limits, Tuning
+from vmdash.virt.xml.throttle import LIMITS, Limits, together
+from vmdash.virt.xml.tuning import Tuning
 
 _WAYS = {"all": "", "reads": " read", "writes": " written"}
 _OPERATIONS = {"all": "operations", "reads": "reads", "writes": "writes"}
@@ -28,8 +28,27 @@ def changes(before: Tuning, after: Tuning) -> Iterator[Change]:
         yield Change("Memory", formats.kib(before.memory_kib), formats.kib(after.memory_kib))
     if after.cpu_shares is not None:
         yield Change("CPU shares", shares_words(before.cpu_shares), shares_words(after.cpu_shares))
+    told: set[tuple[str, ...]] = set()
     for target, limits in after.disks.items():
-        yield Change(f"Limits of {target}", limit_words(before.disks.get(target, {})), limit_words(limits))
+        disks = shared_then(target, before, after)
+        if disks not in told:
+            told.add(disks)
+            what = f"Limits of {', '.join(disks)}" + (f" (group {before.groups[target]})" if len(disks) > 1 else "")
+            yield Change(what, limit_words(before.disks.get(target, {})), limit_words(limits))
+
+
+def shared_then(target: str, before: Tuning, after: Tuning) -> tuple[str, ...]:
+    """The disks that get what is set on this one: those of its group, less those that leave it by having no limit."""
+    if not after.disks[target]:
+        return (target,)
+    return tuple(one for one in together(target, before.groups) if after.disks.get(one, True))
+
+
+def shared_words(target: str, groups: Mapping[str, str], *, begin: str) -> str:
+    """ "shared with vdb, vdc (group fast)" after `begin`, "shared with "; nothing of a disk that shares its limits with
+    no other."""
+    others = [one for one in together(target, groups) if one != target]
+    return f"{begin}{', '.join(others)} (group {groups[target]})" if others else ""
 
 
 def summary(after: Tuning) -> str:

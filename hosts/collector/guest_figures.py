@@ -32,6 +32,7 @@ class _Totals(NamedTuple):
     available: int | None = None
     unused: int | None = None
     usable: int | None = None
+    current: int | None = None
 
 
 _UNKNOWN = _Totals()
@@ -40,7 +41,7 @@ _read_totals = Totals(
     *("block.*.rd.bytes", "block.*.wr.bytes", "block.*.rd.reqs", "block.*.wr.reqs"),
     *("block.*.rd.times", "block.*.wr.times", "net.*.rx.bytes", "net.*.tx.bytes", "net.*.rx.drop", "net.*.tx.drop"),
     *("balloon.swap_in", "balloon.swap_out"),
-    *("balloon.rss", "balloon.available", "balloon.unused", "balloon.usable"),
+    *("balloon.rss", "balloon.available", "balloon.unused", "balloon.usable", "balloon.current"),
 )
 
 

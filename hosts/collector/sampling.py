@@ -168,6 +168,7 @@ class Sampler:
         sums.read, sums.written, sums.received, sums.sent, sums.swapped, sums.held_kib = (
             _total([sample[key] for sample in samples]) for key in _SUMMED
         )
+        sums.given_kib = _total([guest.slow.current for guest in self._guests.values()])
         busy = [(ops, sample["lat"]) for sample in samples if (ops := sample["ops"]) is not None]
         sums.requests = sum([ops for ops, _ in busy]) if busy else None
         sums.request_s = sum([ops * (latency or 0) / 1000 for ops, latency in busy]) if busy else None

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from uuid import uuid4
 
 import httpx
 import orjson
@@ -22,7 +21,6 @@ from storage.models import Pool
 from tests.certificates import Authority
 from tests.factories import DomainFactory, HostFactory, JobFactory
 from tests.polling import poll
-from tests.queries import queries_of
 from tests.services import Server, VictoriaMetrics, free_port
 from vmdash.alerts import intake
 from vmdash.alerts.models import Alert
@@ -144,17 +142,5 @@ def test_each_rule_finds_what_it_is_for(vmalert: VmAlert, store: str) -> None:
     assert summaries == expected
     job = Job.objects.get()
     failed = Alert.objects.get(rule="JobFailed")
-    assert (failed.job, str(failed.domain), failed.labels["domain"]) == (job.pk, job.target_id, job.target_name)
+    assert (failed.job, str(failed.domain)) == (job.pk, job.target_id)
     assert str(Alert.objects.filter(rule="GuestLosesTime")[0].domain) == str(Domain.objects.get(name="twice").pk)
-
-
-@pytest.mark.django_db
-def test_a_failed_job_names_its_guest_only_where_there_is_one() -> None:
-    guest = DomainFactory.create(name="web1")
-    failed = {"state": "failed", "finished_at": timezone.now(), "domain": guest, "exclusive": False}
-    JobFactory.create(**failed)
-    JobFactory.create(**failed, target_id=str(uuid4()), target_name="never came about")
-    JobFactory.create(**failed, target_kind="pool", target_id="7", target_name="default")
-    assert queries_of(lambda: list(gauges.jobs())) == 1
-    named = [(labels["uuid"], labels["domain"]) for _, labels, _ in gauges.jobs() if "uuid" in labels]
-    assert named == [(guest.pk, "web1")]

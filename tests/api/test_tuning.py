@@ -46,7 +46,7 @@ def web1() -> Domain:
 def test_what_it_has_now_and_at_its_next_start_is_told(calls: Caller, web1: Domain) -> None:
     told = calls.get(f"/guests/{web1.pk}/tuning").json()
     limits = {"total_bytes_sec": 10 << 20, "total_bytes_sec_max": 20 << 20}
-    assert told["now"] == {"vcpus": 1, "memory_kib": 512 * MIB, "cpu_shares": 0, "disks": {"vda": limits}}
+    assert told["now"] == {"vcpus": 1, "memory_kib": 512 * MIB, "cpu_shares": 0, "disks": {"vda": limits}, "groups": {}}
     assert (told["next"]["vcpus"], told["max_vcpus"], told["max_memory_kib"]) == (2, 4, 512 * MIB)
     assert (told["obstacle"], told["last"], told["came_of_it"]) == ("", None, [])
 

@@ -13,6 +13,7 @@ import pytest
 from hosts.collector import sampling
 from hosts.collector.sampling import History, Round, Sampler
 from vmdash.live.messages import Tick
+from vmdash.metrics.sums import HostSums
 from vmdash.virt import stats
 from vmdash.virt.connection import HostConnection
 from vmdash.virt.counters import Counters
@@ -227,7 +228,8 @@ def test_steal_and_traffic_of_all_guests_are_added_up(monkeypatch: pytest.Monkey
     host.fast(reading("a", delay_s=0), reading("b", delay_s=0))
     host.slow([reading("a", more=disk(1000)), reading("b", more=disk(0))])
     host.fast(reading("a", delay_s=1), reading("b", delay_s=0.5), after_s=2)
-    host.slow([reading("a", more=disk(3000, 40, 10)), reading("b", more=disk(1000, 20, 50))], after_s=0)
+    given = {"balloon.current": 500}
+    host.slow([reading("a", more=disk(3000, 40, 10) | given), reading("b", more=disk(1000, 20, 50) | given)], after_s=0)
     host.sampler.node()
 
     name, _, sums = host.sums[-1]
@@ -239,7 +241,23 @@ def test_steal_and_traffic_of_all_guests_are_added_up(monkeypatch: pytest.Monkey
     assert sums.sent is None
     assert sums.requests == 30
     assert sums.request_s == pytest.approx(20 * 0.010 + 10 * 0.050)
-    assert (sums.held_kib, sums.swapped) == (2 * 300, None)
+    assert (sums.held_kib, sums.given_kib, sums.swapped) == (2 * 300, 2 * 500, None)
+
+
+def test_memory_that_is_given_is_of_the_guests_that_run_and_tell_it(host: FakeHost) -> None:
+    """It falls as soon as a balloon takes memory back, or a guest is off."""
+
+    def given() -> int | None:
+        host.sampler.node()
+        return cast(HostSums, host.sums[-1][2]).given_kib
+
+    host.fast(reading("a"), reading("b"), reading("c"))
+    assert given() is None
+    host.slow([reading("a", more={"balloon.current": 500}), reading("b", more={"balloon.current": 70}), reading("c")])
+    assert given() == 570
+    host.slow([reading("a", more={"balloon.current": 400})])
+    host.fast(reading("a"), reading("c"))
+    assert given() == 400
 
 
 def disk(read: int, requests: int = 0, each_ms: int = 0) -> dict[str, int | str]:

@@ -199,6 +199,43 @@ def test_a_limit_of_one_disk_among_several_is_drawn_beside_that_disk(
     assert charts["disk"]["limits"] == [["limit of vda", 10485760]]
 
 
+SHARED = """<domain type='kvm'><devices>
+<disk device='disk'><target dev='vda'/><iotune><total_bytes_sec>9000</total_bytes_sec><read_iops_sec>50</read_iops_sec>
+<group_name>fast</group_name></iotune></disk>
+<disk device='disk'><target dev='vdb'/><iotune><total_bytes_sec>9000</total_bytes_sec><read_iops_sec>50</read_iops_sec>
+<group_name>fast</group_name></iotune></disk></devices></domain>"""
+
+
+def test_a_limit_that_disks_share_is_drawn_beside_what_they_do_together(
+    victoria_metrics: str, viewer_client: Client
+) -> None:
+    """Of all disks together where they are all that there are."""
+    disks = [{"target": target, "device": "disk"} for target in ("vda", "vdb", "vdc")]
+    guest = DomainFactory.create(xml=SHARED, disks=disks)
+    now = int(time.time() * 1000)
+    lines = [
+        f'libvirt_domain_block_stats_{way}_{figure}_total{{uuid="{guest.pk}",target_device="{disk}"}} '
+        f"{each * step * 10} {now - (30 - step) * 10_000}"
+        for step in range(30)
+        for disk, each in (("vda", 1000), ("vdb", 200), ("vdc", 30))
+        for way in ("read", "write")
+        for figure in ("bytes", "requests")
+    ]
+    httpx.post(f"{victoria_metrics}/api/v1/import/prometheus", content="\n".join(lines)).raise_for_status()
+
+    shown = with_figures(viewer_client, guest, "", "disk", "group fast in all")
+
+    assert line(shown, "disk", "group fast in all")[-12] == pytest.approx(2 * 1200, rel=0.02)
+    assert line(shown, "disk", "vdc read")[-12] == pytest.approx(30, rel=0.02)
+    assert line(shown, "operations", "group fast reads")[-12] == pytest.approx(1200, rel=0.02)
+    assert not [one for one in shown["charts"]["operations"]["lines"] if one["label"].endswith("in all")]
+    assert shown["charts"]["disk"]["limits"] == [["limit of group fast (vda, vdb)", 9000]]
+    assert shown["charts"]["operations"]["limits"] == [["limit of reads of group fast (vda, vdb)", 50]]
+    Domain.objects.filter(pk=guest.pk).update(disks=disks[:2])
+    body = charts(viewer_client, guest)
+    assert [one["label"] for one in body["charts"]["disk"]["lines"]] == ["read", "written"]
+
+
 def test_a_disk_that_is_a_unit_of_the_host_s_storage_counts_as_another(
     victoria_metrics: str, viewer_client: Client
 ) -> None:

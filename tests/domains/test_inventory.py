@@ -81,6 +81,7 @@ def test_a_new_guest_gets_a_row_with_everything_libvirt_tells(kvm1: Host, uuid: 
             "readonly": False,
             "backing": [],
             "limits": {},
+            "limit_group": "",
         }
     ]
     assert guest.interfaces[0]["mac"] == "52:54:00:00:00:01"

@@ -29,9 +29,9 @@ MIB = 2**20
 NOBODY_LISTENS = "http://127.0.0.1:9"
 
 
-def disk(target: str, **limits: int) -> dict[str, Any]:
+def disk(target: str, group: str = "", **limits: int) -> dict[str, Any]:
     """As the collector found it in the definition of the guest that runs."""
-    return {"target": target, "device": "disk", "limits": limits}
+    return {"target": target, "device": "disk", "limits": limits, "limit_group": group}
 
 
 @pytest.fixture
@@ -116,6 +116,38 @@ def test_limits_of_both_ways_together_count_both(viewer: User, guest: Domain, vi
     )  # fmt: skip
     said = [said for said, _ in found(viewer, guest, rd=MIB, wr=MIB, ops=100.0)]
     assert said == ["vda is held at its limit of 100 operations/s."]
+
+
+def test_disks_that_share_a_limit_are_judged_together(viewer: User, guest: Domain, victoria_metrics: str) -> None:
+    """Neither does half of what is allowed to both by itself; vdc, which may do as much alone, does not."""
+    limits = {"write_bytes_sec": MIB}
+    guest.disks = [disk("vda", "fast", **limits), disk("vdb", "fast", **limits), disk("vdc", "alone", **limits)]
+    record(
+        victoria_metrics, guest, guest.host.name,
+        {("vda", "write_bytes"): 0.45 * MIB, ("vdb", "write_bytes"): 0.5 * MIB, ("vdc", "write_bytes"): 0.5 * MIB},
+    )  # fmt: skip
+    assert [said for said, _ in found(viewer, guest, wr=1.45 * MIB)] == [
+        "vda, vdb are held at the limit of 1 MiB/s written that they share (group fast)."
+    ]
+
+
+def test_disks_of_a_group_that_leave_it_room_are_not_held(viewer: User, guest: Domain, victoria_metrics: str) -> None:
+    guest.disks = [disk("vda", "fast", total_iops_sec=100), disk("vdb", "fast", total_iops_sec=100), disk("vdc")]
+    record(
+        victoria_metrics, guest, guest.host.name,
+        {("vda", "read_requests"): 30, ("vdb", "write_requests"): 40, ("vdc", "read_requests"): 90},
+    )  # fmt: skip
+    assert found(viewer, guest, ops=160.0) == []
+
+
+def test_a_limit_that_all_disks_share_is_told_without_the_history_store(
+    viewer: User, guest: Domain, settings: Settings
+) -> None:
+    """And is the reason for all of them."""
+    settings.TSDB_URL = NOBODY_LISTENS
+    guest.disks = [disk("vda", "fast", total_bytes_sec=MIB), disk("vdb", "fast", total_bytes_sec=MIB)]
+    ((said, _),) = found(viewer, guest, rd=500_000, wr=500_000, lat=200.0, ops=30.0)
+    assert said == "vda, vdb are held at the limit of 1 MiB/s that they share (group fast)."
 
 
 def test_reads_and_writes_are_told_apart(viewer: User, guest: Domain, victoria_metrics: str) -> None:

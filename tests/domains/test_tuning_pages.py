@@ -27,10 +27,10 @@ XML = """<domain type='kvm'><name>web1</name><memory unit='MiB'>512</memory><vcp
 <disk type='file' device='disk'><target dev='vda'/></disk><memballoon model='virtio'/></devices></domain>"""
 
 
-def disk(target: str, device: str = "disk", **limits: int) -> dict[str, object]:
+def disk(target: str, device: str = "disk", group: str = "", **limits: int) -> dict[str, object]:
     return {
         "target": target, "device": device, "bus": "virtio", "source": f"/{target}", "format": "raw",
-        "readonly": False, "backing": [], "limits": limits,
+        "readonly": False, "backing": [], "limits": limits, "limit_group": group,
     }  # fmt: skip
 
 
@@ -205,6 +205,78 @@ def test_limits_are_shown_beside_what_the_disk_does(
     assert "50 writes/s now, 50 writes/s at most" in text
     assert "vda had up to 4 MiB/s read" in get(operator_client, web1, vda__total_bytes_sec="2 MiB")
     assert "vda had up to" not in get(operator_client, web1, vda__total_bytes_sec="5 MiB")
+
+
+@pytest.fixture
+def sharing(web1: Domain) -> Domain:
+    """vda, vdb and a drive share 10 MiB/s and 500 reads/s; vdc is alone."""
+    limits = {"total_bytes_sec": 10 << 20, "read_iops_sec": 500}
+    web1.disks = [
+        disk("vda", "disk", "fast", **limits),
+        disk("vdb", "disk", "fast", **limits),
+        disk("vdc", "disk", "lone", **limits),
+        disk("hdc", "cdrom", "fast", **limits),
+    ]
+    web1.save()
+    return web1
+
+
+def test_disks_that_share_their_limits_say_so(operator_client: Client, sharing: Domain) -> None:
+    text = get(operator_client, sharing)
+    assert 'vda<div class="small muted">shares its limits with vdb, hdc (group fast)</div>' in text
+    assert "vdc</th>" in text
+    assert "Set on one of them, it is set on all" in text
+    part = operator_client.get(reverse("guest-tab", args=[sharing.pk, "disks"])).content.decode()
+    assert "10 MiB/s, 500 reads/s, shared with vda, hdc (group fast)" in part
+
+
+def test_disks_that_share_nothing_have_no_word_of_it(operator_client: Client, web1: Domain) -> None:
+    text = get(operator_client, web1)
+    assert "shares its limits" not in text
+    assert "Disks of a group" not in text
+
+
+def test_a_limit_of_one_disk_is_set_for_all_that_share_it(operator_client: Client, sharing: Domain) -> None:
+    text = get(operator_client, sharing, vdb__total_bytes_sec="5 MiB")
+    assert '<th scope="row">Limits of vda, vdb, hdc (group fast)</th>' in text
+    assert "vda, vdb, hdc share one limit (group fast): what is set holds for all of them." in text
+    post(operator_client, sharing, vdb__total_bytes_sec="5 MiB")
+    wanted = Job.objects.get().parameters["after"]["now"]
+    assert wanted["disks"] == {"vdb": {"total_bytes_sec": 5 << 20, "read_iops_sec": 500}}
+
+
+def test_two_disks_that_share_a_limit_cannot_have_two(operator_client: Client, sharing: Domain) -> None:
+    two = {"vda__total_bytes_sec": "5 MiB", "vdb__total_bytes_sec": "6 MiB"}
+    assert "it shares its limits with vda (group fast)" in get(operator_client, sharing, 400, **two)
+    post(operator_client, sharing, 400, **two)
+    assert not Job.objects.exists()
+    text = get(operator_client, sharing, 200, **two | {"vdb__total_bytes_sec": "5 MiB"})
+    assert text.count("Limits of vda, vdb, hdc (group fast)") == 1
+    get(operator_client, sharing, 200, **two | {"vdb__total_bytes_sec": "10 MiB", "vdc__total_bytes_sec": "6 MiB"})
+
+
+def test_a_disk_without_limits_leaves_its_group(operator_client: Client, sharing: Domain) -> None:
+    text = get(operator_client, sharing, vda__total_bytes_sec="", vda__read_iops_sec="")
+    assert '<th scope="row">Limits of vda</th>' in text
+    assert "Without a limit vda leaves the group fast: vdb, hdc keep the limit without it." in text
+
+
+def test_what_disks_did_together_is_set_against_a_limit_that_they_share(
+    victoria_metrics: str, operator_client: Client, sharing: Domain
+) -> None:
+    now = int(time.time())
+    lines = [
+        f'libvirt_domain_block_stats_read_bytes_total{{uuid="{sharing.pk}",target_device="{target}"}} '
+        f"{(2 << 20) * (3000 - ago)} {(now - ago) * 1000}"
+        for ago in range(0, 3000, 15)
+        for target in ("vda", "vdb", "vdc")
+    ]
+    httpx.post(f"{victoria_metrics}/api/v1/import/prometheus", content="\n".join(lines)).raise_for_status()
+    poll(lambda: "2 MiB/s read now" in get(operator_client, sharing), 20, "the counters to be readable")
+    text = get(operator_client, sharing, vda__total_bytes_sec="3 MiB", vdc__total_bytes_sec="3 MiB")
+    assert "vda, vdb, hdc together had up to 4 MiB/s read in the last hour, more than they may then." in text
+    assert "vdc had up to" not in text
+    assert "together had up to" not in get(operator_client, sharing, vda__total_bytes_sec="5 MiB")
 
 
 def test_a_history_that_is_away_is_said(operator_client: Client, web1: Domain, settings: Settings) -> None:

@@ -84,7 +84,7 @@ async def test_counters_arrive_under_the_exporters_names(victoria_metrics: str, 
 async def test_sums_cells_pools_and_the_coarse_copy_arrive(victoria_metrics: str, quick: None) -> None:
     writer = HistoryWriter()
     at_ms = int(time.time() * 1000)
-    writer.sums("five", at_ms, HostSums(steal_s=3.5, vcpu_s=100, guests=2, read=7))
+    writer.sums("five", at_ms, HostSums(steal_s=3.5, vcpu_s=100, guests=2, read=7, given_kib=5))
     pool = PoolFacts("p-1", "default", "dir", PoolState.RUNNING, True, True, 100, 40, 60, "/images")
     writer.pool("five", at_ms, pool, 250)
     writer.pool("five", at_ms, replace(pool, name="unread"), None)
@@ -100,6 +100,8 @@ async def test_sums_cells_pools_and_the_coarse_copy_arrive(victoria_metrics: str
     assert found["vmdash_host_steal_seconds_total"] == 3.5
     assert found["vmdash_host_block_read_bytes_per_second"] == 7
     assert "vmdash_host_block_write_bytes_per_second" not in found
+    assert found["vmdash_host_guest_balloon_bytes"] == 5 * 1024
+    assert "vmdash_host_guest_memory_bytes" not in found
     assert found["libvirt_node_cell_memory_free_bytes"] == 2048
     seen = await values('vmdash_domain_cell_vcpus{host="five"}')
     assert {labels["cell"]: value for labels, value in seen} == {"0": 2, "1": 0}

@@ -25,6 +25,7 @@ TUNINGS = st.builds(
     memory_kib=st.none() | st.integers(1, 10**9),
     cpu_shares=st.none() | st.integers(0, 10_000),
     disks=st.dictionaries(st.sampled_from(["vda", "vdb"]), LIMITED),
+    groups=st.dictionaries(st.sampled_from(["vda", "vdb"]), st.sampled_from(["fast", "slow"])),
 )
 
 
@@ -38,6 +39,29 @@ def test_a_limit_is_drawn_in_the_chart_and_a_burst_is_not() -> None:
     assert [(one.words, one.value, one.is_bytes) for one in throttles(TUNED)] == [("limit of vda", 500, False)]
 
 
+def grouped(*names: str) -> str:
+    """Disks with limits, each in the group of that name."""
+    disks = "".join(
+        f"<disk><target dev='vd{letter}'/><iotune><read_bytes_sec>5</read_bytes_sec><total_iops_sec>9</total_iops_sec>"
+        f"<group_name>{name}</group_name></iotune></disk>"
+        for letter, name in zip("abc", names, strict=False)
+    )
+    return f"<domain type='kvm'><name>a</name><devices>{disks}</devices></domain>"
+
+
+def test_disks_of_a_group_have_their_limits_together() -> None:
+    """Also where a number is the name of the group, which is no limit."""
+    tuning = Tuning.parse(grouped("7", "slow", "7"))
+    assert tuning.disks["vda"] == {"read_bytes_sec": 5, "total_iops_sec": 9}
+    assert tuning.groups == {"vda": "7", "vdb": "slow", "vdc": "7"}
+    assert [(one.words, one.value) for one in throttles(grouped("7", "slow", "7"))] == [
+        ("limit of reads of group 7 (vda, vdc)", 5),
+        ("limit of group 7 (vda, vdc)", 9),
+        ("limit of reads of vdb", 5),
+        ("limit of vdb", 9),
+    ]
+
+
 @given(TUNINGS, TUNINGS)
 def test_what_is_stored_is_read_again(now: Tuning, then: Tuning) -> None:
     assert Tunings.of(Tunings(now, then).stored()) == Tunings(now, then)
@@ -48,6 +72,7 @@ def test_what_is_kept_of_before_is_what_will_change(before: Tuning, wanted: Tuni
     kept = before.about(wanted)
     assert (kept.vcpus is None) == (wanted.vcpus is None or before.vcpus is None)
     assert kept.disks.keys() == before.disks.keys() & wanted.disks.keys()
+    assert kept.groups.keys() == before.groups.keys() & wanted.disks.keys()
 
 
 def test_shares_are_taken_out_and_all_else_stays() -> None:
@@ -73,5 +98,10 @@ def test_the_same_in_a_shell() -> None:
         "virsh blkdeviotune a vdb --total-bytes-sec 0 --total-iops-sec 0 --live --config",
         "virsh setmem a 4096 --live --config",
         "virsh setvcpus a 2 --live --config",
+    ]
+    back = Tuning(disks={"vda": {"read_bytes_sec": 5}, "vdb": {}}, groups={"vda": "a b", "vdb": "a b"})
+    assert virsh_commands("a", back, live=True, persistent=False).split("; ") == [
+        "virsh blkdeviotune a vda --read-bytes-sec 5 --group-name 'a b' --live",
+        "virsh blkdeviotune a vdb --total-bytes-sec 0 --total-iops-sec 0 --live",
     ]
     assert virsh_commands("a", Tuning(vcpus=2), live=False, persistent=True) == "virsh setvcpus a 2 --config"

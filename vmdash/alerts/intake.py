@@ -11,14 +11,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
+from vmdash.access import subjects
+from vmdash.access.subjects import Subject
 from vmdash.alerts import notifying
 from vmdash.alerts.models import Alert, Silence
 from vmdash.exceptions import InvalidInput
+from vmdash.jobs.models import TARGET_GUEST, Job
 from vmdash.uuids import uuid_of
 
 MOST_ALERTS = 5_000
@@ -75,18 +79,24 @@ def _take(one: Told, silences: Iterable[Silence]) -> None:
     if alert is None:
         _begin(one, silences, now)
         return
-    Alert.objects.filter(pk=alert.pk).update(told_at=now, expires_at=one.ends_at, **_words(one))
+    news: dict[str, Any] = _words(one)
+    if alert.job and alert.domain is None:
+        news["domain"] = _guest_of_job(alert.job)
+    Alert.objects.filter(pk=alert.pk).update(told_at=now, expires_at=one.ends_at, **news)
 
 
 def _begin(one: Told, silences: Iterable[Silence], now: datetime) -> None:
     labels = one.labels
+    guest, job = uuid_of(labels.get("uuid", "")), uuid_of(labels.get("job_id", ""))
+    if job and guest is None:
+        guest = _guest_of_job(job)
     alert = Alert(
         fingerprint=one.fingerprint,
         labels=dict(labels),
         host=labels.get("host", "")[:80],
-        domain=uuid_of(labels.get("uuid", "")),
+        domain=guest,
         pool=labels.get("pool", "")[:255],
-        job=uuid_of(labels.get("job_id", "")),
+        job=job,
         started_at=min(one.starts_at, now),
         told_at=now,
         expires_at=one.ends_at,
@@ -101,6 +111,13 @@ def _begin(one: Told, silences: Iterable[Silence], now: datetime) -> None:
             notifying.began(alert)
     except IntegrityError:  # another process was told the same at this moment
         return
+
+
+def _guest_of_job(job: UUID) -> UUID | None:
+    """The guest that a job is about, if it is known: one that never came about is nobody's, and one that a job was to
+    make may be written down after that has failed."""
+    about = Job.objects.filter(pk=job).annotate(guest=TARGET_GUEST).values("guest")
+    return subjects.all_of(Subject.GUEST).filter(pk__in=about).values_list("pk", flat=True).first()
 
 
 def _resolve(alert: Alert, at: datetime) -> int:

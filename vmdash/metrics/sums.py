@@ -38,6 +38,8 @@ class HostSums:
     """How long those took, in seconds per second: by the number of them, the mean of one."""
     held_kib: int | None = None
     """What their processes hold of the host's memory."""
+    given_kib: int | None = None
+    """What their balloons leave them."""
 
 
 def sum_lines(host: str, at_ms: int, sums: HostSums) -> str:
@@ -54,6 +56,7 @@ def sum_lines(host: str, at_ms: int, sums: HostSums) -> str:
         "block_requests_per_second": sums.requests,
         "block_request_seconds_per_second": sums.request_s,
         "guest_memory_bytes": None if sums.held_kib is None else sums.held_kib * 1024,
+        "guest_balloon_bytes": None if sums.given_kib is None else sums.given_kib * 1024,
     }
     return row("vmdash_host", {"host": host}, values, at_ms)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 import libvirt
 
@@ -22,8 +23,8 @@ from vmdash.virt.errors import (
 )
 from vmdash.virt.guest import Guest
 from vmdash.virt.translation import translate
-from vmdash.virt.xml.throttle import LIMITS
-from vmdash.virt.xml.tuning import Limits, Tuning, Tunings, lacks_balloon, without_shares
+from vmdash.virt.xml.throttle import GROUP, LIMITS, Limits
+from vmdash.virt.xml.tuning import Tuning, Tunings, lacks_balloon, without_shares
 
 NOW, NEXT = libvirt.VIR_DOMAIN_AFFECT_LIVE, libvirt.VIR_DOMAIN_AFFECT_CONFIG
 _SHARES = "cpu_shares"
@@ -45,7 +46,7 @@ def read(guest: Guest) -> Tunings:
     active = facts.status.state.is_active
     now = Tuning.parse(guest.xml()) if active else Tuning()
     if active and not now.cpu_shares:
-        now = Tuning(now.vcpus, now.memory_kib, _default_shares(guest), now.disks)
+        now = replace(now, cpu_shares=_default_shares(guest))
     return Tunings(now, Tuning.parse(guest.xml(inactive=True)) if facts.persistent else Tuning())
 
 
@@ -86,8 +87,8 @@ def _steps(connection: HostConnection, guest: Guest, wanted: Tunings, before: Tu
         if new.cpu_shares is not None:
             yield _pair(_set_shares, connection, guest, flag, new.cpu_shares, old.cpu_shares)
     for flag, new, old in both:
-        for target, limits in new.disks.items():
-            yield _pair(_set_limits, guest, target, flag, limits, old.disks.get(target))
+        for target in new.disks:
+            yield _pair(_set_limits, guest, target, flag, _limits(new, target), _limits(old, target))
     for flag, new, old in both:
         if new.memory_kib is not None:
             yield _pair(_set_memory, guest, flag, new.memory_kib, old.memory_kib)
@@ -121,13 +122,21 @@ def _set_memory(guest: Guest, flag: int, memory_kib: int) -> None:
         guest.raw.setMemoryFlags(memory_kib, flag)
 
 
-def _set_limits(guest: Guest, target: str, flag: int, limits: Limits) -> None:
+def _limits(tuning: Tuning, target: str) -> tuple[Limits, str] | None:
+    """With the group that shares them."""
+    return (tuning.disks[target], tuning.groups.get(target, "")) if target in tuning.disks else None
+
+
+def _set_limits(guest: Guest, target: str, flag: int, told_of: tuple[Limits, str]) -> None:
     # All six are named: of those that are not, libvirt would keep what was. A burst needs the limit that it exceeds.
-    told = dict.fromkeys(LIMITS, 0)
+    # Likewise it stays in its group, unless it has no limit any more: so what had left one is put back by name.
+    limits, group = told_of
+    told: dict[str, int | str] = dict.fromkeys(LIMITS, 0)
+    shared = {GROUP: group} if limits and group else {}
     with translate(f"limit the disk {target} of {guest.name}", guest.host):
         known: dict[str, object] = guest.raw.blockIoTune(target, flag)
         bursts = {name: 0 for name, value in known.items() if name.endswith("_max") and value and name not in limits}
-        guest.raw.setBlockIoTune(target, told | bursts | dict(limits), flag)
+        guest.raw.setBlockIoTune(target, told | bursts | dict(limits) | shared, flag)
 
 
 def _set_shares(connection: HostConnection, guest: Guest, flag: int, shares: int) -> None:

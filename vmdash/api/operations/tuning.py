@@ -33,6 +33,9 @@ class Tuned(Schema):
     memory_kib: int | None
     cpu_shares: int | None = Field(description="0: as its host gives to all.")
     disks: dict[str, dict[str, int]] = Field(description="The limits of each disk, per second. What is left out: none.")
+    groups: dict[str, str] = Field(
+        description="The group of each disk that is in one: its disks share their limits, which hold for all together."
+    )
 
     @classmethod
     def of(cls, values: Values) -> "Tuned":
@@ -41,6 +44,7 @@ class Tuned(Schema):
             memory_kib=values.memory_kib,
             cpu_shares=values.cpu_shares,
             disks={target: dict(limits) for target, limits in values.disks.items()},
+            groups=dict(values.groups),
         )
 
 
@@ -55,7 +59,9 @@ class Tuning(Schema):
 
 
 class DiskLimits(Input):
-    """Bytes or operations per second. 0: none. All together, or reads and writes apart. What is left out stays."""
+    """Bytes or operations per second. 0: none. All together, or reads and writes apart. What is left out stays.
+
+    Those of a disk in a group are set on all disks of the group; one that has none any more leaves it."""
 
     total_bytes_sec: Limit | None = None
     read_bytes_sec: Limit | None = None

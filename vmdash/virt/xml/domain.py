@@ -13,7 +13,7 @@ from lxml import etree
 
 from vmdash.virt import xml
 from vmdash.virt.errors import InvalidDefinition
-from vmdash.virt.xml.throttle import limits_of
+from vmdash.virt.xml.throttle import group_of, limits_of
 
 Element = etree._Element
 
@@ -30,7 +30,7 @@ class DiskImage:
 @dataclass(frozen=True, slots=True)
 class Disk:
     """``device``: disk, cdrom, floppy or lun. ``backing`` is the chain below, nearest first; known while it runs.
-    ``limits`` are those of ``iotune``, see ``throttle``."""
+    ``limits`` are those of ``iotune``, which it shares with the disks of its ``limit_group``, see ``throttle``."""
 
     target: str
     device: str
@@ -43,6 +43,7 @@ class Disk:
     alias: str
     backing: tuple[DiskImage, ...]
     limits: Mapping[str, int] = field(default_factory=dict)
+    limit_group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +254,7 @@ def _disk(disk: Element) -> Disk:
         alias=_get(parts.get("alias"), "name"),
         backing=tuple(_backing_chain(parts.get("backingStore"))),
         limits=limits_of(disk) if "iotune" in parts else {},
+        limit_group=group_of(disk) if "iotune" in parts else "",
     )
 
 

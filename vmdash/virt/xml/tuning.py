@@ -7,28 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import Any, Self
 
 from lxml import etree
 
 from vmdash.virt import xml
-from vmdash.virt.xml.throttle import limits_of
-
-Limits = Mapping[str, int]
-"""By libvirt's name, such as ``read_bytes_sec``; what is missing has no limit."""
+from vmdash.virt.xml.throttle import Limits, of_disks
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """None, and a disk that is not among ``disks``: nothing is said about it, it stays as it is.
 
-    ``cpu_shares`` 0: none of its own, so what the host gives to everybody.
+    ``cpu_shares`` 0: none of its own, so what the host gives to everybody. ``groups``: with which group a disk shares
+    its limits, of those that are in one; where limits are to be set and nothing is said, it stays in the one it is in.
     """
 
     vcpus: int | None = None
     memory_kib: int | None = None
     cpu_shares: int | None = None
     disks: Mapping[str, Limits] = field(default_factory=dict)
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, definition: str) -> Self:
@@ -38,15 +38,13 @@ class Tuning:
         memory = root.find("./currentMemory")
         size = xml.size_bytes(root.find("./memory") if memory is None else memory) or 0
         maximum = xml.integer(vcpu.text if vcpu is not None else None) or 1
+        disks, groups = of_disks(root)
         return cls(
             vcpus=xml.integer(vcpu.get("current") if vcpu is not None else None) or maximum,
             memory_kib=size // 1024,
             cpu_shares=xml.integer(root.findtext("./cputune/shares")) or 0,
-            disks={
-                target.get("dev", ""): limits_of(disk)
-                for disk in root.iterfind("./devices/disk")
-                if (target := disk.find("./target")) is not None
-            },
+            disks=disks,
+            groups=groups,
         )
 
     @classmethod
@@ -61,7 +59,7 @@ class Tuning:
             "memory_kib": self.memory_kib,
             "cpu_shares": self.cpu_shares,
             "disks": {target: dict(limits) for target, limits in self.disks.items()},
-        }
+        } | ({"groups": dict(self.groups)} if self.groups else {})
 
     def about(self, other: Tuning) -> Tuning:
         """The part of this that `other` says anything about."""
@@ -70,6 +68,7 @@ class Tuning:
             memory_kib=None if other.memory_kib is None else self.memory_kib,
             cpu_shares=None if other.cpu_shares is None else self.cpu_shares,
             disks={target: limits for target, limits in self.disks.items() if target in other.disks},
+            groups={target: group for target, group in self.groups.items() if target in other.disks},
         )
 
     def __bool__(self) -> bool:
@@ -121,6 +120,8 @@ def virsh_commands(name: str, wanted: Tuning, *, live: bool, persistent: bool) -
         commands.append(f"edit {name}")
     for target, limits in wanted.disks.items():
         options = " ".join(f"--{key.replace('_', '-')} {value}" for key, value in limits.items())
+        if options and (group := wanted.groups.get(target)):
+            options += f" --group-name {quote(group)}"
         commands.append(f"blkdeviotune {name} {target} {options or '--total-bytes-sec 0 --total-iops-sec 0'}{flags}")
     if wanted.memory_kib is not None:
         commands.append(f"setmem {name} {wanted.memory_kib}{flags}")
