@@ -8,7 +8,6 @@ from functools import cache
 
 from bench.simulator.fleet import CELLS, CPUS, MEMORY_KIB, Guest, Host
 from bench.simulator.guests import GIB
-from bench.simulator.sheets import Sheet
 from bench.simulator.wire import NO_DOMAIN, OPERATION_INVALID, Arguments, Procedure, hyper, integer, string
 
 _VERSION = 9_000_000
@@ -157,13 +156,10 @@ def _domains(host: Host, arguments: Arguments) -> bytes:
 
 def _stats(host: Host, arguments: Arguments) -> bytes:
     """State, CPU and vCPUs, or balloon, disks and cards: the two sets of groups that the collector asks for."""
-    named = [arguments.domain() for _ in range(arguments.integer())]
+    named = tuple(arguments.domain() for _ in range(arguments.integer()))
     groups, flags = arguments.integer(), arguments.integer()
-    row, active = Guest.rest if groups & _STATS_BALLOON else Guest.cpu, bool(flags & _ACTIVE)
-    if not named:
-        return host.stats(row, active=active)
-    found = [host.guests[uuid] for uuid in named if uuid in host.guests]
-    return Sheet(row(guest) for guest in found if guest.active or not active).now()
+    row = Guest.rest if groups & _STATS_BALLOON else Guest.cpu
+    return host.stats(row, named, active=bool(flags & _ACTIVE))
 
 
 def _lookup(host: Host, arguments: Arguments) -> bytes:

@@ -114,7 +114,8 @@ class Host:
         self.guests = {guest.uuid: guest for guest in self._guests(guest_count)}
         self.pool_uuid = UUID(int=number << 64 | 2, version=4)
         self.network_uuid = UUID(int=number << 64 | 3, version=4)
-        self._sheets: dict[tuple[Callable[[Guest], Row], bool], Sheet] = {}
+        self._sheets: dict[tuple[Callable[[Guest], Row], tuple[bytes, ...], bool], Sheet] = {}
+        """What was asked for since something last changed."""
 
     def _guests(self, count: int) -> Iterator[Guest]:
         for shape in guests.shapes(count):
@@ -127,12 +128,14 @@ class Host:
                 crowded=self.number % 10 == 3,
             )
 
-    def stats(self, row: Callable[[Guest], Row], *, active: bool) -> bytes:
-        """The records of all its guests, or of those that are active, as they are now."""
-        sheet = self._sheets.get((row, active))
+    def stats(self, row: Callable[[Guest], Row], named: tuple[bytes, ...], *, active: bool) -> bytes:
+        """The records of the guests with these UUIDs (none named: of all), or of those of them that are active, as they
+        are now."""
+        sheet = self._sheets.get((row, named, active))
         if sheet is None:
-            found = [guest for guest in self.guests.values() if guest.active or not active]
-            sheet = self._sheets[row, active] = Sheet(map(row, found))
+            guests = [self.guests[uuid] for uuid in named or self.guests if uuid in self.guests]
+            sheet = Sheet(row(guest) for guest in guests if guest.active or not active)
+            self._sheets[row, named, active] = sheet
         return sheet.now()
 
     def change(self, guest: Guest, chance: random.Random) -> tuple[int, int]:
