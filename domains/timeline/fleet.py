@@ -10,12 +10,12 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from domains.models import ACTIVE_STATES, Domain, DomainState
+from domains.models import ACTIVE_STATES, Domain, DomainState, GuestEvent
 from domains.selectors import StateCount
 from domains.steal.then import Told, ask_steal, steal_of
 from domains.timeline.events import words_of
@@ -90,7 +90,8 @@ class FleetThen:
     unrecorded: Sequence[Host]
     """Hosts of which nothing at all is known at that time."""
     listed: Sequence[GuestThen]
-    """By name; those that were asked for, or none where they were only counted."""
+    """By name; those that were asked for, or none where they were only counted. `host_name` is empty where this person
+    may not know the host."""
     steal: Mapping[UUID, float]
     """Percent of the time of its vCPUs, of each guest that is listed and of which it is recorded; where they were only
     counted of those that lost the most."""
@@ -147,20 +148,22 @@ def fleet_then(
             found = [guest for guest in guests_then(user, at, seen_whole=whole) if not site or guest.host_name in names]
             found.sort(key=lambda guest: (guest.name, guest.uuid))
             groups = Counter((guest.host_name, guest.state) for guest in found)
-        listed = found[part] if part else found
-        figures, told, unavailable = _figures(asked, worst, [one.uuid for one in listed if _is_active(one)], at_s)
+        active = [guest.uuid for guest in (found[part] if part else found) if _is_active(guest)]
+        figures, told, unavailable = _figures(asked, worst, active, at_s)
     shown = those(_uuids(told)) if counted else {guest.uuid: guest for guest in found}
     steal = steal_of({uuid: guest.host_name for uuid, guest in shown.items() if _is_active(guest)}, told)
-    drawn = found if len(found) <= MOST_GUESTS else []
-    tiles = _hosts(hosts, connections_then(hosts, at), figures, _by_host(names, groups, drawn))
+    others = set(Host.objects.exclude(name__in=names).values_list("name", flat=True))
+    found = [replace(guest, host_name="") if guest.host_name in others else guest for guest in found]
+    places = _by_host(others, groups, found if len(found) <= MOST_GUESTS else [])
+    tiles = _hosts(hosts, connections_then(hosts, at), figures, places)
     changes = changes_before(at, at - BEFORE, those if counted else lambda _: shown)
     return FleetThen(
         hosts=[tile for tile in tiles if tile.is_recorded],
         unrecorded=[tile.host for tile in tiles if tile.host and not tile.is_recorded],
-        listed=listed,
+        listed=found[part] if part else found,
         steal=steal,
         worst=_worst(shown, steal),
-        changes=[Change(event.at, guest, words_of(event)) for event, guest in changes],
+        changes=[Change(event.at, guest, _words(event, others)) for event, guest in changes],
         unavailable=unavailable,
         guests=groups.total(),
         active=sum(number for (_, state), number in groups.items() if state in ACTIVE_STATES),
@@ -195,15 +198,14 @@ def _uuids(told: Told) -> set[UUID]:
 _Places = dict[str, tuple[list[StateCount], list[GuestThen]]]
 
 
-def _by_host(names: Collection[str], groups: Counter[tuple[str, str]], guests: Iterable[GuestThen]) -> _Places:
+def _by_host(others: Collection[str], groups: Counter[tuple[str, str]], guests: Iterable[GuestThen]) -> _Places:
     """The guests of each host, counted and one by one, under the name that may be told."""
-    others = set(Host.objects.exclude(name__in=names).values_list("name", flat=True))
     counts, places = defaultdict[str, Counter[str]](Counter), defaultdict[str, list[GuestThen]](list)
     for (name, state), number in groups.items():
         # The name of a host that there is, but not for this person, is not told.
         counts["" if name in others else name][state] += number
     for guest in guests:
-        places["" if guest.host_name in others else guest.host_name].append(guest)
+        places[guest.host_name].append(guest)
     return {
         name: (
             [StateCount(state, str(DomainState(state).label), number) for state, number in count.most_common()],
@@ -225,6 +227,12 @@ def _hosts(
     ]
     away = [HostThen(name, None, None, None, *found) for name, found in places.items()]
     return sorted([*known, *away], key=lambda one: (one.host is None, natural(one.name)))
+
+
+def _words(event: GuestEvent, others: Collection[str]) -> str:
+    if event.host_name in others:
+        event.host_name = "a host that you may not see"
+    return words_of(event)
 
 
 def _worst(shown: Mapping[UUID, GuestThen], steal: Mapping[UUID, float]) -> list[Loss]:
