@@ -196,6 +196,13 @@ class Group:
     vcpus: int
 
 
+@dataclass(frozen=True, slots=True)
+class StateCount:
+    state: str
+    label: str
+    number: int
+
+
 def count_by_host_and_state(user: User | AnonymousUser) -> list[Group]:
     """One query, which an index answers alone."""
     guests = Domain.objects.visible_to(user).order_by().values_list("host_id", "state")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, QuerySet, Subquery
 
 from domains.models import Domain, DomainState, GuestEvent
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from vmdash.access.models import User
 
 MOST_CHANGES = 15
+_CHUNK = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,8 @@ class GuestThen:
     host_name: str
     state: str
     """A `DomainState`."""
+    since: datetime
+    """It was in this state and at this place from then on."""
     still: bool
 
     @property
@@ -37,40 +42,60 @@ class GuestThen:
         return str(DomainState(self.state).label)
 
 
-def guests_then(user: User | AnonymousUser, at: datetime, *, seen_whole: Collection[str]) -> list[GuestThen]:
-    """The guests that were defined at that moment, in no order, as far as `user` may know of them. Two queries.
+def guests_then(
+    user: User | AnonymousUser, at: datetime, *, seen_whole: Collection[str], only: Collection[UUID] | None = None
+) -> list[GuestThen]:
+    """The guests that were defined at that moment, in no order, as far as `user` may know of them; `only`: of these.
+    Two queries.
 
     Those that exist now are seen by whoever may see them now. Of those that do not, only the names of the hosts where
     they were are left to decide by: they are seen by those who may see everything on that host (`seen_whole`).
     """
-    return [*_still_there(user, at), *_gone_since(at, seen_whole)]
+    return [
+        GuestThen(*told, still=still)
+        for still, events in ((True, _still_there(user, at, only)), (False, _gone_since(at, seen_whole, only)))
+        for told in events.values_list("uuid", "name", "host_name", "state", "at")
+    ]
 
 
-def _still_there(user: User | AnonymousUser, at: datetime) -> Iterator[GuestThen]:
+def counts_then(user: User | AnonymousUser, at: datetime, *, seen_whole: Collection[str]) -> Counter[tuple[str, str]]:
+    """How many of them there were, by the name of their host and their state. Two queries, which count by themselves:
+    to read each guest of a large fleet takes several times as long."""
+    found = Counter[tuple[str, str]]()
+    for events in (_still_there(user, at, None), _gone_since(at, seen_whole, None)):
+        for host_name, state, number in events.values_list("host_name", "state").annotate(number=Count("pk")):
+            found[host_name, state] += number
+    return found
+
+
+def _still_there(user: User | AnonymousUser, at: datetime, only: Collection[UUID] | None) -> QuerySet[GuestEvent]:
     guests = Domain.objects.visible_to(user).order_by()
-    newest = guests.annotate(event=_newest(at, of="pk")).values("event")
-    yield from _were(GuestEvent.objects.filter(pk__in=newest), still=True)
+    if only is not None:
+        guests = guests.filter(pk__in=only)
+    return _newest_of(guests.annotate(event=_newest(at, of="pk")).values("event"))
 
 
-def _gone_since(at: datetime, seen_whole: Collection[str]) -> Iterator[GuestThen]:
+def _gone_since(at: datetime, seen_whole: Collection[str], only: Collection[UUID] | None) -> QuerySet[GuestEvent]:
     went = GuestEvent.objects.filter(kind=GuestEvent.Kind.GONE, at__gt=at).order_by()
     went = went.exclude(uuid__in=Domain.objects.present().order_by().values("pk"))
+    if only is not None:
+        went = went.filter(uuid__in=only)
     newest = went.annotate(event=_newest(at, of="uuid")).values("event")
-    for guest in _were(GuestEvent.objects.filter(pk__in=newest), still=False):
-        if guest.host_name in seen_whole:
-            yield guest
+    return _newest_of(newest).filter(host_name__in=seen_whole)
 
 
-def changes_before(at: datetime, since: datetime, uuids: Collection[UUID]) -> list[GuestEvent]:
-    """What changed about these guests in the time before a moment, the newest first."""
+def changes_before(
+    at: datetime, since: datetime, shown: Callable[[Collection[UUID]], Mapping[UUID, GuestThen]]
+) -> list[tuple[GuestEvent, GuestThen]]:
+    """What changed in the time before a moment, the newest first, with the guests that it is about. `shown` tells which
+    of some guests may be shown; it is asked until there are enough."""
     found = GuestEvent.objects.filter(at__gt=since, at__lte=at).order_by("-at", "-id")
-    changes = []
-    for event in found.iterator(chunk_size=200):
-        if event.uuid in uuids:
-            changes.append(event)
-            if len(changes) == MOST_CHANGES:
-                break
-    return changes
+    changes: list[tuple[GuestEvent, GuestThen]] = []
+    events = found.iterator(chunk_size=_CHUNK)
+    while len(changes) < MOST_CHANGES and (some := list(islice(events, _CHUNK))):
+        guests = shown({event.uuid for event in some})
+        changes += [(event, guests[event.uuid]) for event in some if event.uuid in guests]
+    return changes[:MOST_CHANGES]
 
 
 def first_event_at() -> datetime | None:
@@ -82,7 +107,6 @@ def _newest(at: datetime, *, of: str) -> Subquery:
     return Subquery(GuestEvent.objects.filter(uuid=OuterRef(of), at__lte=at).order_by("-at", "-id").values("pk")[:1])
 
 
-def _were(events: QuerySet[GuestEvent], *, still: bool) -> Iterator[GuestThen]:
-    told = events.exclude(kind=GuestEvent.Kind.GONE).order_by()
-    for uuid, name, host_name, state in told.values_list("uuid", "name", "host_name", "state"):
-        yield GuestThen(uuid, name, host_name, state, still)
+def _newest_of(events: Any) -> QuerySet[GuestEvent]:
+    """These events, but for those of guests that were gone."""
+    return GuestEvent.objects.filter(pk__in=events).exclude(kind=GuestEvent.Kind.GONE).order_by()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
@@ -106,7 +107,14 @@ def bodies(world: World) -> dict[str, Any]:
     }
 
 
-QUERIES = {"remove_host": "?confirm=no", "delete_volume": "?confirm=no", "remove_group": "?confirm=no"}
+A_MINUTE_AGO = f"?at={int(time.time()) - 60}"
+QUERIES = {
+    "remove_host": "?confirm=no",
+    "delete_volume": "?confirm=no",
+    "remove_group": "?confirm=no",
+    "get_past_fleet": A_MINUTE_AGO,
+    "list_past_guests": A_MINUTE_AGO,
+}
 REFUSED = {
     "remove_host": "422",
     "delete_volume": "422",

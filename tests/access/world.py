@@ -9,6 +9,7 @@ from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import AnonymousUser, Group
 from django.utils import timezone
 
+from domains.models import GuestEvent
 from hosts.models import Credential, Site
 from storage.models import Image, ImageCopy, Upload
 from tests.factories import (
@@ -49,6 +50,9 @@ class World:
         self.volume = VolumeFactory.create(name=f"{WORD}.qcow2", pool=self.pool)
         self.other_host = HostFactory.create(name="kvm-lyon", site=self.elsewhere)
         self.other_guest = DomainFactory.create(name="web-lyon", host=self.other_host)
+        for guest, host in ((self.guest, self.host), (self.other_guest, self.other_host)):
+            an_hour_ago = {"at": timezone.now() - timedelta(hours=1), "state": "running"}
+            GuestEvent.objects.create(uuid=guest.pk, name=guest.name, kind="seen", host_name=host.name, **an_hour_ago)
         self.other_pool = PoolFactory.create(name="pool-lyon", host=self.other_host)
         self.somebody = UserFactory.create(username=f"{WORD}-person", role=Role.OPERATOR)
         self.group = Group.objects.create(name=f"{WORD}-group")

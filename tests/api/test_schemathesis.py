@@ -3,6 +3,7 @@ that the document does not promise."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any
 
@@ -137,6 +138,8 @@ def known(world: World) -> dict[str, list[Any]]:
         "q": ["state:running", "steal>5 -tag:web", 'site:"a'],
         "sort": ["name", "-cpu"],
         "range": ["day", "year"],
+        "at": [int(time.time()) - 60],
+        "site": [world.here.name, ""],
     }
 
 

@@ -15,14 +15,14 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from domains.models import Domain, DomainQuerySet, DomainState, GuestEvent
+from domains.timeline import fleet as past_module
+from domains.timeline.fleet import FleetThen, HostThen, fleet_then
 from hosts.models import Host, HostEvent
 from tests.factories import DomainFactory, HostFactory, SiteFactory
 from tests.polling import poll
 from tests.queries import queries_of
 from vmdash.access.models import User
 from vmdash.access.roles import Permission
-from vmdash.main import past as past_module
-from vmdash.main.past import Past, Tile, fleet_then
 
 pytestmark = pytest.mark.django_db
 
@@ -47,17 +47,17 @@ def text(client: Client, **query: Any) -> str:
     return re.sub(r"(<[^>]*>|\s)+", " ", response.content.decode())
 
 
-def then(user: User, at_s: int, site: str = "") -> Past:
+def then(user: User, at_s: int, site: str = "") -> FleetThen:
     hosts = Host.objects.visible_to(user).select_related("site")
     return fleet_then(user, moment(at_s), list(hosts.filter(site__name=site) if site else hosts), site=site)
 
 
-def tile(past: Past, name: str) -> Tile:
-    [found] = [tile for _, tiles in past.sites for tile in tiles if tile.name == name]
+def tile(past: FleetThen, name: str) -> HostThen:
+    [found] = [host for host in past.hosts if host.name == name]
     return found
 
 
-def names(past: Past, host: str) -> list[tuple[str, str]]:
+def names(past: FleetThen, host: str) -> list[tuple[str, str]]:
     return [(guest.name, guest.state) for guest in tile(past, host).guests]
 
 
@@ -288,7 +288,7 @@ def test_the_name_of_a_host_that_one_may_not_see_is_not_told(
 ) -> None:
     past = fleet_then(viewer, moment(MORNING), [hosts[1]])
     assert names(past, "") == [("web1", "running")]
-    assert hosts[0].name not in {tile.name for _, tiles in past.sites for tile in tiles}
+    assert hosts[0].name not in {host.name for host in past.hosts}
 
 
 def test_a_site_shows_its_own_hosts_alone(

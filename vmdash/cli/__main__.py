@@ -31,6 +31,11 @@ def parser() -> ArgumentParser:
     verb.add_argument("search", nargs="*", help="as on the page: host:kvm1 state:running")
     verb.set_defaults(run=commands.guests)
 
+    verb = verbs.add_parser("past", parents=[every], help="list guests as they were at a moment")
+    verb.add_argument("at", type=commands.moment, metavar="MOMENT", help="2026-11-27T14:30, here; or Unix seconds")
+    verb.add_argument("--hosts", action="store_true", help="the hosts instead")
+    verb.set_defaults(run=commands.past)
+
     verb = verbs.add_parser("start", parents=[every, waits], help="start guests")
     verb.add_argument("guests", nargs="+", metavar="GUEST", help="a name or a UUID")
     verb.set_defaults(run=commands.start)

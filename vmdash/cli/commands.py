@@ -6,6 +6,7 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -39,6 +40,23 @@ GUESTS: Sequence[Column] = (
     ("ADDRESSES", lambda guest: guest["addresses"]),
     ("UUID", lambda guest: guest["uuid"]),
 )
+PAST_HOSTS: Sequence[Column] = (
+    ("NAME", lambda host: host["name"] or "others"),
+    ("STATE", lambda host: host["state"]),
+    ("ANSWERED", lambda host: "yes" if host["answered"] else "no"),
+    ("ACTIVE", lambda host: host["active"]),
+    ("GUESTS", lambda host: host["guests"]),
+    ("CPU %", lambda host: host["cpu_percent"]),
+    ("STEAL %", lambda host: host["steal_percent"]),
+)
+PAST_GUESTS: Sequence[Column] = (
+    ("NAME", lambda guest: guest["name"]),
+    ("STATE", lambda guest: guest["state_words"] + ("" if guest["answered"] else " (last known)")),
+    ("HOST", lambda guest: guest["host"] or None),
+    ("SINCE", lambda guest: guest["since"]),
+    ("STEAL %", lambda guest: guest["steal_percent"]),
+    ("UUID", lambda guest: guest["uuid"]),
+)
 JOBS: Sequence[Column] = (
     ("JOB", lambda job: job["id"]),
     ("WHAT", lambda job: job["label"]),
@@ -55,6 +73,23 @@ def hosts(client: Client, asked: Namespace) -> int:
 
 def guests(client: Client, asked: Namespace) -> int:
     return _list(asked, list(client.all("/guests", q=" ".join(asked.search))), GUESTS)
+
+
+def moment(text: str) -> int:
+    """Unix seconds, as the command line has a moment. Raises ValueError."""
+    return int(text) if text.isdecimal() else int(datetime.fromisoformat(text).timestamp())
+
+
+def past(client: Client, asked: Namespace) -> int:
+    """As it was; what is not known of that moment is told beside it."""
+    found = client.get("/fleet/past", at=asked.at)
+    if found["note"]:
+        say(found["note"], sys.stderr)
+    if found["not_recorded"]:
+        say(f"Not recorded then: {', '.join(found['not_recorded'])}.", sys.stderr)
+    if asked.hosts:
+        return _list(asked, found["hosts"], PAST_HOSTS)
+    return _list(asked, list(client.all("/fleet/past/guests", at=asked.at)), PAST_GUESTS)
 
 
 def jobs(client: Client, asked: Namespace) -> int:

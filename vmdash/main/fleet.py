@@ -13,8 +13,9 @@ from domains.figures import fresh_samples, is_fresh
 from domains.models import ACTIVE_STATES, Domain, DomainState
 from domains.numa.fleet import count_misplaced
 from domains.rows import reason_words
-from domains.selectors import Group, count_by_host_and_state
+from domains.selectors import Group, StateCount, count_by_host_and_state
 from domains.slowness import SLOW_STEAL_PERCENT
+from domains.timeline.fleet import MOST_GUESTS, WORST, WORST_FROM_PERCENT
 from domains.troubles import ACCIDENT
 from hosts.models import Host
 from hosts.status import Status, status_of
@@ -33,8 +34,8 @@ if TYPE_CHECKING:
     from vmdash.access.models import User
     from vmdash.live.messages import GuestSample, Tick
 
-MOST_SQUARES = 2_000
-"""Guests that are drawn one by one; a larger fleet is drawn as one bar per host."""
+MOST_SQUARES = MOST_GUESTS
+"""Guests that are drawn one by one; a larger fleet is drawn as one bar per host, as in the past."""
 MOST_NAMED = 80
 """Guests that are drawn with their names."""
 MOST_IN_LIST = 12
@@ -42,8 +43,6 @@ MOST_JOBS = 8
 MOST_SLOW = 5
 SAID_ALREADY = ("HostUnreachable", "GuestLosesTime", "SplitBrain")
 """Rules of ours whose alerts would only repeat what "Needs attention" says anyway."""
-WORST = 5
-WORST_FROM_PERCENT = 1.0
 _STATE_FIELDS = ("enabled", "maintenance", "state", "state_since", "state_reason", "last_seen_at")
 _HOST_FIELDS = ("name", "site__name", "cpus", *_STATE_FIELDS)
 _LABELS = {state.value: str(state.label) for state in DomainState}
@@ -57,13 +56,6 @@ class Square:
     name: str
     state: str
     label: str
-
-
-@dataclass(frozen=True, slots=True)
-class StateCount:
-    state: str
-    label: str
-    number: int
 
 
 @dataclass(frozen=True, slots=True)

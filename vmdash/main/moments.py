@@ -5,19 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 from django.conf import settings
 from django.utils import timezone
 
-from domains.timeline.then import first_event_at as first_of_guests
-from hosts.then import first_event_at as first_of_hosts
+from domains.timeline.moments import kept_since, not_to_come
 from vmdash.exceptions import InvalidInput
 from vmdash.metrics.ranges import DAY_S, HOUR_S, SPANS, Span
 
-CLOCKS_DIFFER_S = 120
-"""A browser may be ahead of us by so much."""
 _STEPS_S = {"hour": 15, "day": 300, "week": 1800, "month": 7200, "year": DAY_S // 2}
 _JUMPS = (("−1 d", -DAY_S), ("−1 h", -HOUR_S), ("−5 min", -300), ("+5 min", 300), ("+1 h", HOUR_S), ("+1 d", DAY_S))
 _LONGEST = 19
@@ -120,23 +117,16 @@ def slider_of(asked: Mapping[str, str], *, site: str) -> Slider:
         InvalidInput: that is no time, or it is still to come.
     """
     now = int(time.time())
-    at = _moment(asked["at"], now) if "at" in asked else None
+    at = not_to_come(_parsed(asked["at"].strip()), now) if "at" in asked else None
     key = asked.get("over") or _shortest(now - (now if at is None else at))
     if key not in SPANS:
         raise InvalidInput("There is no such range.", hint=f"Choose one of {', '.join(SPANS)}.")
-    return Slider(at, now, _kept_since(now), SPANS[key], site)
+    return Slider(at, now, kept_since(now), SPANS[key], site)
 
 
 def _shortest(ago_s: int) -> str:
     """The shortest range in which the moment is, but a day for now."""
     return next((key for key, span in SPANS.items() if 0 < ago_s <= span.seconds), "year" if ago_s > 0 else "day")
-
-
-def _moment(text: str, now: int) -> int:
-    at = _parsed(text.strip())
-    if at > now + CLOCKS_DIFFER_S:
-        raise InvalidInput("That moment is still to come.", hint="Choose one that is past.")
-    return min(at, now)
 
 
 def _parsed(text: str) -> int:
@@ -150,12 +140,3 @@ def _parsed(text: str) -> int:
         raise InvalidInput(
             "This is no time.", hint="Write it in Unix seconds, or as year-month-dayThour:minute."
         ) from error
-
-
-def _kept_since(now: int) -> int | None:
-    """What is older is removed, but for what tells how things were at the beginning. Two queries."""
-    firsts = [first for first in (first_of_guests(), first_of_hosts()) if first]
-    if not firsts:
-        return None
-    oldest = now - int(timedelta(days=settings.EVENT_RETENTION_DAYS).total_seconds())
-    return max(oldest, int(min(firsts).timestamp()))

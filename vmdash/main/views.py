@@ -8,14 +8,15 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from domains.timeline.fleet import fleet_then
 from hosts.models import Host
 from hosts.timeline import fleet_charts, fleet_events
 from vmdash.access.guards import SignedInRequest, allow
 from vmdash.access.roles import Permission, can_everywhere
 from vmdash.exceptions import InvalidInput
+from vmdash.main.fleet import MOST_NAMED, by_site
 from vmdash.main.fleet import fleet as fleet_of
 from vmdash.main.moments import Slider, slider_of
-from vmdash.main.past import fleet_then
 from vmdash.metrics.panel import Form, Panel, answer, chosen_window
 
 
@@ -27,7 +28,9 @@ def fleet(request: SignedInRequest) -> HttpResponse:
     slider = _slider(request, site)
     if slider.at is not None:
         past = fleet_then(request.user, slider.moment, hosts, site=site)
-        return render(request, "main/past.html", {"past": past, "slider": slider, "site": site})
+        sites, named = by_site(past.hosts), past.guests <= MOST_NAMED
+        context = {"past": past, "sites": sites, "named": named, "slider": slider, "site": site}
+        return render(request, "main/past.html", context)
     window = chosen_window(request.GET)
     address = reverse("fleet-charts", args=["json"]).removesuffix(".json")
     context = {

@@ -13,8 +13,9 @@ from django import template
 from django.utils.html import escape
 from django.utils.safestring import SafeString
 
+from domains.selectors import StateCount
 from vmdash.formats import percent
-from vmdash.main.fleet import StateCount, Tile
+from vmdash.main.fleet import Tile
 from vmdash.main.templatetags.ui import age, freshness, icon, meter
 
 register = template.Library()

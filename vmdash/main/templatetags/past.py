@@ -1,4 +1,4 @@
-"""The tile of a host as it was: `{% load past %}`, `{% past_tile tile past.steal %}`. In Python, like that of now."""
+"""The tile of a host as it was: `{% load past %}`, `{% past_tile tile past.steal named %}`. In Python, as now."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from django.utils import timezone
 from django.utils.html import escape
 from django.utils.safestring import SafeString
 
+from domains.timeline.fleet import HostThen
 from domains.timeline.then import GuestThen
 from hosts.models import Host
 from vmdash.formats import percent
-from vmdash.main.past import Tile
 from vmdash.main.templatetags.fleet import MUCH_STEAL_PERCENT, counts
 from vmdash.main.templatetags.ui import icon, meter
 
@@ -22,7 +22,8 @@ register = template.Library()
 
 
 @register.simple_tag
-def past_tile(tile: Tile, steal: Mapping[UUID, float]) -> SafeString:
+def past_tile(tile: HostThen, steal: Mapping[UUID, float], named: bool) -> SafeString:
+    """`named`: its guests with their names."""
     figures = tile.figures
     lost = figures.steal if figures else None
     cpu = figures.cpu if figures else None
@@ -36,17 +37,17 @@ def past_tile(tile: Tile, steal: Mapping[UUID, float]) -> SafeString:
     return SafeString(
         f'<article class="panel tile{" silent" if tile.was_away else ""}{"" if tile.answered else " stale"}">'
         f'<div class="row">{_name(tile)}<span class="grow"></span>{_mark(tile, lost)}</div>'
-        f"{_guests(tile, steal)}{_why(tile)}{bars if tile.host else ''}</article>"
+        f"{_guests(tile, steal, named)}{_why(tile)}{bars if tile.host else ''}</article>"
     )
 
 
-def _name(tile: Tile) -> str:
+def _name(tile: HostThen) -> str:
     if tile.host:
         return f'<a class="name cut" href="/hosts/{quote(tile.name)}/">{escape(tile.name)}</a>'
     return f'<span class="name cut">{escape(tile.name) or "Other hosts"}</span>'
 
 
-def _mark(tile: Tile, lost: float | None) -> str:
+def _mark(tile: HostThen, lost: float | None) -> str:
     if tile.was_away:
         return f'<span class="st bad">{icon("crashed")}</span>'
     if tile.figures is None:
@@ -55,10 +56,10 @@ def _mark(tile: Tile, lost: float | None) -> str:
     return f'<span class="small steal {tone}">steal {percent(lost)}</span>'
 
 
-def _guests(tile: Tile, steal: Mapping[UUID, float]) -> str:
-    if not tile.drawn or not tile.guests:
+def _guests(tile: HostThen, steal: Mapping[UUID, float], named: bool) -> str:
+    if not tile.guests:
         return counts(tile.states, "no guests known")
-    if tile.named:
+    if named:
         return f'<div class="squares">{"".join(_named(guest, steal.get(guest.uuid)) for guest in tile.guests)}</div>'
     squares = [_square(guest, steal.get(guest.uuid)) for guest in tile.guests]
     summary = ", ".join(f"{count.number} {count.label}" for count in tile.states)
@@ -88,7 +89,7 @@ def _words(guest: GuestThen, lost: float | None) -> str:
     return words if guest.still else f"{words}; not defined any more"
 
 
-def _why(tile: Tile) -> str:
+def _why(tile: HostThen) -> str:
     if tile.host is None:
         return f'<p class="small why">{"There is no such host any more." if tile.name else "You may not see them."}</p>'
     if tile.was_away and tile.connection:
