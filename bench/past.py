@@ -80,6 +80,9 @@ def host_past(host: str, begin_s: int, end_s: int, *, cpus: int = 8, interval_s:
         sums.guests, sums.vcpus = 10 + int(4 * day), 24
         sums.read, sums.written = int(day * 8e6 * chance.random()), int(day * 2e7 * chance.random())
         sums.received, sums.sent = int(day * 4e6 * chance.random()), int(day * 9e6 * chance.random())
+        sums.requests, sums.swapped = day * 900 * chance.random(), int(day * 4e5 * chance.random())
+        sums.request_s = sums.requests * 0.004 * chance.uniform(0.3, 1.2)
+        sums.held_kib, sums.given_kib = int((8 + 12 * day) * _GIB_KIB), 24 * _GIB_KIB
         cpu = CpuTimes(-1, *(int(seconds * _NS) for seconds in times))
         memory = MemoryUse(-1, 64 * _GIB_KIB, int((60 - 30 * day) * _GIB_KIB), _GIB_KIB // 4, 3 * _GIB_KIB)
         yield coarse.with_copy(host, at * 1000, node_lines(host, at * 1000, cpu, memory))
