@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from django.forms import BoundField
 from domains.models import Domain
 from storage.volume_forms import SizeField
 from vmdash import formats
-from vmdash.virt.xml.throttle import LIMITS, Limits
+from vmdash.virt.xml.throttle import LIMITS, Limits, together
 from vmdash.virt.xml.tuning import Tuning
 
 LEAST_MEMORY = 16 << 20
@@ -99,11 +99,24 @@ class TuneForm(forms.Form):
             if not group or not limits:
                 continue
             first, other = asked.setdefault(group, (target, limits))
-            if key := next((key for key in LIMITS if limits.get(key) != other.get(key)), None):
-                self.add_error(
-                    field_name(target, key),
-                    f"it shares its limits with {first} (group {group}): change one of them, or both to the same.",
-                )
+            if key := _differing(limits, other, LIMITS):
+                self._refuse_two(target, key, first)
+
+    def check_said(self, said: Mapping[str, Limits]) -> None:
+        """Refuse what another disk of the group would override. ``said``: the limits that were asked for, 0: none; also
+        those that a disk has already, which a page sends along and means nothing by. Only after `is_valid()`."""
+        changed = dict(self._changed())
+        for target, told in said.items():
+            first = next((one for one in together(target, self._known.groups) if changed.get(one)), "")
+            if target not in changed and first and (key := _differing(told, changed[first], told)):
+                self._refuse_two(target, key, first)
+
+    def _refuse_two(self, target: str, key: str, other: str) -> None:
+        self.add_error(
+            field_name(target, key),
+            f"it shares its limits with {other} (group {self._known.groups[target]}): change one of them, or both to "
+            "the same.",
+        )
 
     def wanted(self) -> Tuning:
         """What differs from what is known. Only after `is_valid()`."""
@@ -128,7 +141,7 @@ class TuneForm(forms.Form):
     def _changed(self) -> Iterator[tuple[str, dict[str, int]]]:
         for target, old in self._known.disks.items():
             limits = self._limits(target, old)
-            if any(limits.get(key, 0) != old.get(key, 0) for key in LIMITS):
+            if _differing(limits, old, LIMITS):
                 yield target, limits
 
     def _limits(self, target: str, old: Limits) -> dict[str, int]:
@@ -139,6 +152,11 @@ class TuneForm(forms.Form):
 
 
 _WAYS = ("total", "read", "write")
+
+
+def _differing(limits: Limits, others: Limits, keys: Iterable[str]) -> str:
+    """The first of these limits that is another; empty: none is."""
+    return next((key for key in keys if limits.get(key, 0) != others.get(key, 0)), "")
 
 
 def field_name(target: str, key: str) -> str:

@@ -13,7 +13,7 @@ from vmdash.exceptions import Unavailable
 from vmdash.jobs.models import Job
 from vmdash.metrics.query import Asked, labels, rate, read
 from vmdash.virt.errors import InvalidDefinition
-from vmdash.virt.xml.throttle import together
+from vmdash.virt.xml.throttle import shared, together
 from vmdash.virt.xml.tuning import Tuning
 
 if TYPE_CHECKING:
@@ -83,21 +83,20 @@ def definition_of(domain: Domain) -> Tuning | None:
 
 def known_of(domain: Domain, definition: Tuning | None) -> Tuning:
     """What it has, as the collector saw it. Only disks that have limits at all; shares are its definition's."""
-    stored, groups = (definition.disks, definition.groups) if definition else ({}, {})
+    stored, stored_groups = (definition.disks, definition.groups) if definition else ({}, {})
+    disks = {disk["target"]: disk for disk in domain.disks if disk["target"]}
+    groups = {  # a drive may be in one, too
+        target: group
+        for target, disk in disks.items()
+        if (group := disk.get("limit_group", stored_groups.get(target, "")))
+    }
+    limits = shared({target: disk.get("limits", stored.get(target, {})) for target, disk in disks.items()}, groups)
     return Tuning(
         vcpus=domain.vcpus,
         memory_kib=domain.memory_kib,
         cpu_shares=definition.cpu_shares if definition else None,
-        disks={
-            disk["target"]: disk.get("limits", stored.get(disk["target"], {}))
-            for disk in domain.disks
-            if disk["target"] and disk["device"] not in _NOT_TUNED
-        },
-        groups={  # a drive may be in one, too
-            disk["target"]: group
-            for disk in domain.disks
-            if (group := disk.get("limit_group", groups.get(disk["target"], "")))
-        },
+        disks={target: its for target, its in limits.items() if disks[target]["device"] not in _NOT_TUNED},
+        groups=groups,
     )
 
 

@@ -86,6 +86,48 @@ def test_what_the_form_refuses_is_refused(calls: Caller, web1: Domain, wish: Any
     assert not Job.objects.exists()
 
 
+@pytest.fixture
+def sharing(web1: Domain) -> Domain:
+    """vda, vdb and vdc share 10 MiB/s and 500 reads/s."""
+    limits = {"total_bytes_sec": 10 << 20, "read_iops_sec": 500}
+    web1.disks = [
+        web1.disks[0] | {"target": target, "limits": limits, "limit_group": "fast"} for target in ("vda", "vdb", "vdc")
+    ]
+    web1.save()
+    return web1
+
+
+@pytest.mark.parametrize("said", [10 << 20, 20 << 20, 0])
+def test_disks_of_a_group_are_not_given_different_limits(calls: Caller, sharing: Domain, said: int) -> None:
+    """Also where one has already what is said of it."""
+    wish = {"vda": {"total_bytes_sec": 30 << 20}, "vdb": {"total_bytes_sec": said}}
+    answer = calls.post(f"/guests/{sharing.pk}/tuning", {"disks": wish})
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["at"] == "vdb.total_bytes_sec"
+    assert error["message"].startswith("it shares its limits with vda (group fast): change one of them")
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "wanted"),
+    [
+        ({}, {}),
+        ({"vdb": {}}, {}),
+        ({"vdb": {"read_iops_sec": 500}}, {}),
+        ({"vdb": {"total_bytes_sec": 30 << 20}}, {"vdb": {"total_bytes_sec": 30 << 20, "read_iops_sec": 500}}),
+        ({"vdb": {"total_bytes_sec": 0, "read_iops_sec": 0}}, {"vdb": {}}),
+    ],
+)
+def test_disks_of_a_group_may_be_said_the_same_of_and_one_may_leave(
+    calls: Caller, sharing: Domain, more: dict[str, Any], wanted: dict[str, Any]
+) -> None:
+    wish = {"vda": {"total_bytes_sec": 30 << 20}} | more
+    assert calls.post(f"/guests/{sharing.pk}/tuning", {"disks": wish}).status_code == 202
+    both = {"vda": {"total_bytes_sec": 30 << 20, "read_iops_sec": 500}} | wanted
+    assert Job.objects.get().parameters["after"]["now"]["disks"] == both
+
+
 def test_what_it_has_already_is_no_change(calls: Caller, web1: Domain) -> None:
     assert calls.post(f"/guests/{web1.pk}/tuning", {"vcpus": 1}).status_code == 409
 

@@ -261,6 +261,25 @@ def test_a_disk_without_limits_leaves_its_group(operator_client: Client, sharing
     assert "Without a limit vda leaves the group fast: vdb, hdc keep the limit without it." in text
 
 
+@pytest.mark.parametrize("limited", ["vda", "hdc"])
+def test_a_disk_of_a_group_without_limits_of_its_own_has_those_of_the_others(
+    operator_client: Client, web1: Domain, limited: str
+) -> None:
+    web1.disks = [
+        disk(target, device, "fast", **({"total_bytes_sec": 10 << 20} if target == limited else {}))
+        for target, device in (("vda", "disk"), ("vdb", "disk"), ("hdc", "cdrom"))
+    ]
+    web1.save()
+    text = get(operator_client, web1, vdb__total_bytes_sec="5 MiB")
+    assert '<td class="wraps">10 MiB/s</td><td class="wraps"><b>5 MiB/s</b></td>' in text
+    assert 'name="vdb.total_bytes_sec" value="10 MiB"' in get(operator_client, web1)
+    part = operator_client.get(reverse("guest-tab", args=[web1.pk, "disks"])).content.decode()
+    assert "10 MiB/s, shared with vda, hdc (group fast)" in part
+    assert "Without a limit vdb leaves the group fast" in get(operator_client, web1, vdb__total_bytes_sec="")
+    post(operator_client, web1, vdb__total_bytes_sec="")
+    assert Job.objects.get().parameters["after"]["now"]["disks"] == {"vdb": {}}
+
+
 def test_what_disks_did_together_is_set_against_a_limit_that_they_share(
     victoria_metrics: str, operator_client: Client, sharing: Domain
 ) -> None:

@@ -62,6 +62,15 @@ def test_disks_of_a_group_have_their_limits_together() -> None:
     ]
 
 
+def test_a_disk_of_a_group_without_limits_of_its_own_has_those_of_the_others() -> None:
+    """So an undo gives it those again, and does not take it out of the group."""
+    bare = "<disk><target dev='{}'/><iotune><group_name>{}</group_name></iotune></disk>"
+    disks = f"<devices>{bare.format('sda', 'fast')}{bare.format('sdb', 'empty')}"
+    tuning = Tuning.parse(grouped("fast").replace("<devices>", disks))
+    assert tuning.disks == {"sda": tuning.disks["vda"], "sdb": {}, "vda": {"read_bytes_sec": 5, "total_iops_sec": 9}}
+    assert tuning.groups == {"sda": "fast", "sdb": "empty", "vda": "fast"}
+
+
 @given(TUNINGS, TUNINGS)
 def test_what_is_stored_is_read_again(now: Tuning, then: Tuning) -> None:
     assert Tunings.of(Tunings(now, then).stored()) == Tunings(now, then)

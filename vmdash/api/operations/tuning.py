@@ -61,7 +61,8 @@ class Tuning(Schema):
 class DiskLimits(Input):
     """Bytes or operations per second. 0: none. All together, or reads and writes apart. What is left out stays.
 
-    Those of a disk in a group are set on all disks of the group; one that has none any more leaves it."""
+    Those of a disk in a group are set on all disks of the group, so no two of them are given different ones. One that
+    has none any more leaves it."""
 
     total_bytes_sec: Limit | None = None
     read_bytes_sec: Limit | None = None
@@ -107,6 +108,8 @@ def tune_guest(request: SignedInRequest, uuid: UUID, wish: TuneWish) -> Status[J
     if not asked:
         raise InvalidInput("Say what it shall get.")
     plan = plan_of(guest, request.user, asked)
+    if plan.form.is_valid():
+        plan.form.check_said({target: limits.dict(exclude_none=True) for target, limits in wish.disks.items()})
     checked(plan.form)
     return asked_for(request, services.tune(domain=guest, wanted=plan.wanted, user=request.user))
 

@@ -76,6 +76,12 @@ def together(target: str, groups: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(one for one, its in groups.items() if its == group) if group else (target,)
 
 
+def shared(limits: Mapping[str, Limits], groups: Mapping[str, str]) -> dict[str, Limits]:
+    """The limits that hold for each disk: one that is in a group and has none of its own has those of the others."""
+    of_groups = {group: its for target, group in groups.items() if (its := limits.get(target))}
+    return {target: its or of_groups.get(groups.get(target, ""), its) for target, its in limits.items()}
+
+
 def held(limits: Mapping[str, Limits], groups: Mapping[str, str]) -> Iterator[Held]:
     """The limits of disks, each set once, with those that it holds for. ``groups``: that of each disk in one."""
     told: set[tuple[str, ...]] = set()
@@ -103,12 +109,12 @@ def throttles(definition: str) -> list[Throttle]:
     ]
 
 
-def of_disks(root: etree._Element) -> tuple[dict[str, dict[str, int]], dict[str, str]]:
-    """The limits of each disk of a definition, and the group of each that is in one."""
+def of_disks(root: etree._Element) -> tuple[dict[str, Limits], dict[str, str]]:
+    """The limits that hold for each disk of a definition, see `shared`, and the group of each that is in one."""
     disks = {
         target.get("dev", ""): disk
         for disk in root.iterfind("./devices/disk")
         if (target := disk.find("./target")) is not None
     }
-    limits = {target: limits_of(disk) for target, disk in disks.items()}
-    return limits, {target: group for target, disk in disks.items() if (group := group_of(disk))}
+    groups = {target: group for target, disk in disks.items() if (group := group_of(disk))}
+    return shared({target: limits_of(disk) for target, disk in disks.items()}, groups), groups
