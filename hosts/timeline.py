@@ -31,7 +31,7 @@ def host_charts(host: Host, window: Window) -> list[Chart]:
     return [
         cpu,
         steal,
-        replace(memory, lines=(*memory.lines, _Sums(only, window).given())),
+        replace(memory, lines=(*memory.lines, of_guests.given(_Sums(only, window).given()))),
         *([_cell_cpus(only, window), _cells(only, window)] if len(host.cells) > 1 else []),
         of_guests.swap(),
         guests,
@@ -196,6 +196,12 @@ class _Guests:
     def _growth(self, what: str) -> str:
         series = f"{self._window.prefix}libvirt_domain_{what}_total{self._only}"
         return f"sum({rate(series, self._window.over)})"
+
+    def given(self, summed: Line) -> Line:
+        """The collector's sum, and their own for times from which that is not there: it was not always recorded."""
+        series = f"{self._window.prefix}libvirt_domain_info_memory_usage_bytes{self._only}"
+        own = f"sum(avg_over_time({series}[{self._window.over}]))"
+        return replace(summed, expression=f"({summed.expression} or {own})")
 
     def swap(self) -> Chart:
         return _swap(

@@ -67,7 +67,7 @@ def record_pool(host: Host, facts: PoolFacts) -> Pool:
 def forget_pool(pool: Pool) -> None:
     """Write down that its host has it no more, and tell the pages."""
     with transaction.atomic():
-        _drop(Pool.objects.filter(pk=pool.pk), timezone.now())
+        _drop(pool.host, Pool.objects.filter(pk=pool.pk), timezone.now())
     announce_pools(pool.host_id, [str(pool.uuid)])
 
 
@@ -104,10 +104,13 @@ def _message(host_id: int, uuids: set[str]) -> tuple[list[str], StorageChanged]:
 def _record_pool(host: Host, seen: PoolSeen) -> set[str]:
     """Returns the pool's UUID if there is something new about it, besides its age."""
     columns = _pool_columns(seen)
+    volumes_at = seen.volumes_at or seen.at
     pool = Pool.objects.filter(host=host, uuid=seen.facts.uuid).first()
+    if (pool is None or pool.state != columns["state"]) and _is_outdated(host, seen):
+        return set()
     if pool is None:
-        pool = Pool.objects.create(host=host, uuid=UUID(seen.facts.uuid), seen_at=seen.at, **columns)
-        _note([pool], PoolEvent.Kind.SEEN, seen.at, witnessed=seen.witnessed)
+        pool = Pool.objects.create(host=host, uuid=UUID(seen.facts.uuid), seen_at=volumes_at, **columns)
+        _note(host, [pool], PoolEvent.Kind.SEEN, seen.at, witnessed=seen.witnessed)
         news = True
     else:
         changes = {name: value for name, value in columns.items() if getattr(pool, name) != value}
@@ -115,18 +118,27 @@ def _record_pool(host: Host, seen: PoolSeen) -> set[str]:
         if pool.storage_id and changes.keys() & {"type", "path", "source"}:
             _leave_storage(pool)  # it is made of something else now
         if seen.volumes is not None or pool.state not in READABLE:
-            changes["seen_at"] = seen.at
+            changes["seen_at"] = volumes_at
         for name, value in changes.items():
             setattr(pool, name, value)
         if "state" in changes and _state_is_news(pool):
-            _note([pool], PoolEvent.Kind.STATE, seen.at, witnessed=seen.witnessed)
+            _note(host, [pool], PoolEvent.Kind.STATE, seen.at, witnessed=seen.witnessed)
         if changes:
             pool.save(update_fields=changes)
     if news:
         _link_by_source(pool)
     if seen.volumes is not None:
-        news |= _record_volumes(pool, seen.volumes, seen.at)
+        news |= _record_volumes(pool, seen.volumes, volumes_at)
     return {seen.facts.uuid} if news else set()
+
+
+def _is_outdated(host: Host, seen: PoolSeen) -> bool:
+    """Whether a job, or a later reading, has noted since that the pool changed its state, or went.
+
+    What was noted in times to come was so by a machine whose clock is wrong, and outdates nothing.
+    """
+    noted = PoolEvent.objects.filter(host=host, uuid=seen.facts.uuid, at__gt=seen.at, at__lte=timezone.now())
+    return noted.exists()
 
 
 def _state_is_news(pool: Pool) -> bool:
@@ -134,11 +146,11 @@ def _state_is_news(pool: Pool) -> bool:
     return Pool.objects.filter(pk=pool.pk).exclude(state=pool.state).update(state=pool.state) > 0
 
 
-def _note(pools: Iterable[Pool], kind: PoolEvent.Kind, at: datetime, *, witnessed: bool = True) -> None:
-    """For the time axis, and for webhooks."""
+def _note(host: Host, pools: Iterable[Pool], kind: PoolEvent.Kind, at: datetime, *, witnessed: bool) -> None:
+    """For the time axis, and for webhooks. The pools are of that host."""
     events = PoolEvent.objects.bulk_create(
         PoolEvent(
-            host_id=pool.host_id,
+            host=host,
             uuid=pool.uuid,
             name=pool.name,
             at=at,
@@ -201,16 +213,16 @@ def _record_trouble(host: Host, seen: StorageSilent) -> set[str]:
 
 
 def _drop_others(host: Host, seen: PoolsSwept) -> set[str]:
-    """Forget the pools that the host has no more, with their volumes."""
-    others = Pool.objects.filter(host=host).exclude(uuid__in=[UUID(uuid) for uuid in seen.uuids])
-    return {str(pool.uuid) for pool in _drop(others, seen.at)}
+    """Forget the pools that the host has no more, with their volumes. Those that jobs made meanwhile stay."""
+    others = Pool.objects.filter(host=host, seen_at__lte=seen.at).exclude(uuid__in=[UUID(one) for one in seen.uuids])
+    return {str(pool.uuid) for pool in _drop(host, others, seen.at, witnessed=seen.witnessed)}
 
 
-def _drop(pools: QuerySet[Pool], at: datetime) -> list[Pool]:
+def _drop(host: Host, pools: QuerySet[Pool], at: datetime, *, witnessed: bool = True) -> list[Pool]:
     """Within a transaction: of two who see the same pool gone, one finds it here."""
     gone = list(pools.order_by("pk").select_for_update())
     if gone:
-        _note(gone, PoolEvent.Kind.GONE, at)
+        _note(host, gone, PoolEvent.Kind.GONE, at, witnessed=witnessed)
         Pool.objects.filter(pk__in=[pool.pk for pool in gone]).delete()
         drop_lonely_storages(pool.storage_id for pool in gone if pool.storage_id)
     return gone

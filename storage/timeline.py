@@ -39,6 +39,7 @@ def pool_charts(pool: Pool, window: Window) -> list[Chart]:
     def level(kind: str) -> str:
         return mean(f"libvirt_pool_info_{kind}_bytes")
 
+    promised_to = "promised to this pool's volumes" if _shares(pool) else "promised to volumes"
     return [
         Chart(
             "space",
@@ -47,7 +48,7 @@ def pool_charts(pool: Pool, window: Window) -> list[Chart]:
             (
                 Line("taken", f"({level('capacity')} - {level('available')})", "--disk"),
                 *([Line("taken by this pool", level("allocation"), "--mem")] if _shares(pool) else []),
-                Line("promised to volumes", mean("vmdash_pool_promised_bytes"), "--accent", is_mark=True),
+                Line(promised_to, mean("vmdash_pool_promised_bytes"), "--accent", is_mark=True),
                 Line("there is", level("capacity"), "--faint", is_mark=True),
             ),
             note="by all that is on the same storage",
@@ -89,10 +90,8 @@ def _event(change: PoolEvent) -> Event:
 
 def _words_of(change: PoolEvent) -> str:
     """What changed, after the pool's name."""
-    match change.kind:
-        case PoolEvent.Kind.SEEN:
-            return f"seen: {Pool.State(change.state).label}"
-        case PoolEvent.Kind.GONE:
-            return "is not there any more"
-    when = "" if change.witnessed else ", at this time at the latest"
-    return f"{STATE_WORDS[Pool.State(change.state)]}{when}"
+    if change.kind == PoolEvent.Kind.SEEN:
+        return f"seen: {Pool.State(change.state).label}"
+    gone = change.kind == PoolEvent.Kind.GONE
+    what = "is not there any more" if gone else STATE_WORDS[Pool.State(change.state)]
+    return what if change.witnessed else f"{what}, at this time at the latest"

@@ -105,12 +105,14 @@ Observation = GuestSeen | GuestMissing | HostSwept
 
 @dataclass(frozen=True, slots=True)
 class PoolSeen:
-    """A pool of a host. `at` is when its reading began: what jobs wrote down after that is newer."""
+    """A pool of a host. `at` is when its facts were read: what jobs wrote down after that is newer."""
 
     facts: PoolFacts
     at: datetime
     volumes: tuple[VolumeDefinition, ...] | None = None
     """Every volume it has; None: they were not read this time."""
+    volumes_at: datetime | None = None
+    """When the reading of the volumes began, where that was before `at`: what jobs wrote down since is newer."""
     trouble: str = ""
     """Why they could not be read."""
     witnessed: bool = True
@@ -119,10 +121,12 @@ class PoolSeen:
 
 @dataclass(frozen=True, slots=True)
 class PoolsSwept:
-    """The host has these pools and no others."""
+    """The host has these pools and no others. `at` is when it was asked: pools that jobs made after that are there."""
 
     uuids: frozenset[str]
     at: datetime
+    witnessed: bool = True
+    """They were read not long before, too; False: what is gone may have gone any time before `at`."""
 
 
 @dataclass(frozen=True, slots=True)

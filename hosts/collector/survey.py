@@ -12,6 +12,7 @@ import logging
 import random
 import time
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
@@ -74,7 +75,9 @@ class Survey:
         self._due: dict[str, float] = {}
         """When the volumes of each pool are to be read."""
         self._facts: dict[str, PoolFacts] = {}
-        """What was handed over of each pool."""
+        """What was handed over of each pool, since that was last asked for."""
+        self._watched: frozenset[str] | None = None
+        """UUIDs of the pools that were read in the round before; None: this connection had none yet."""
         self._promised: dict[str, int] = {}
         """The capacity of the volumes of each pool, added up, in bytes, as they were read last."""
         self._columns: dict[str, Any] = {}
@@ -103,6 +106,8 @@ class Survey:
             opened: list[HostConnection] = []
             try:
                 opened.append(await open_connection(self._host, lane, read_only=True, keepalive=KEEPALIVE_SURVEY))
+                self._watched = None
+                self._promised.clear()
                 self.request("")
                 await self._watch(opened[0], lane)
             except HostHung as error:
@@ -139,13 +144,15 @@ class Survey:
         return 0 if self._wanted else min([self._rhythm.due, *self._due.values()])
 
     def _take_requests(self) -> None:
+        """What is asked for is handed over anew even if nothing changed: what a job wrote meanwhile may differ."""
         wanted, self._wanted = self._wanted, set()
         if "" in wanted:
             self._due.clear()
             self._facts.clear()
-            self._promised.clear()
             self._columns = {}
-        self._due |= dict.fromkeys(wanted - {""}, 0.0)
+        for uuid in wanted - {""}:
+            self._due[uuid] = 0.0
+            self._facts.pop(uuid, None)
 
     async def _round(self, connection: HostConnection, lane: Lane) -> None:
         """The facts of all pools, then the volumes of those whose turn it is."""
@@ -160,18 +167,18 @@ class Survey:
                     some, finished = await lane.some(reading)
                 found += some
         present = {facts.uuid: facts for _, facts in found if facts}
+        before, self._watched = self._watched, frozenset(present)
         for facts in present.values():
             promised = self._promised.get(facts.uuid)
             self._history.pool(self._host.name, int(at.timestamp() * 1000), facts, promised)
-            before = self._facts.get(facts.uuid)
-            if before != facts:
+            if self._facts.get(facts.uuid) != facts:
                 self._facts[facts.uuid] = facts
-                self._submit(PoolSeen(facts, at, witnessed=before is not None))
+                self._submit(PoolSeen(facts, at, witnessed=facts.uuid in (before or ())))
         columns = pool_columns(present.values())
         if columns != self._columns:
             self._columns = columns
             self._submit(HostSeen(columns))
-        self._submit(PoolsSwept(frozenset(pool.uuid for pool, _ in found), at))
+        self._submit(PoolsSwept(frozenset(pool.uuid for pool, _ in found), at, witnessed=before is not None))
         for known in (self._facts, self._due, self._promised):
             for uuid in known.keys() - present.keys():
                 del known[uuid]
@@ -181,9 +188,10 @@ class Survey:
                 self._due.pop(pool.uuid, None)
                 self._promised.pop(pool.uuid, None)
             elif self._due.get(pool.uuid, 0) <= time.monotonic():
-                await self._read_volumes(pool, told, lane)
+                await self._read_volumes(pool, told, at, lane)
 
-    async def _read_volumes(self, pool: Pool, facts: PoolFacts, lane: Lane) -> None:
+    async def _read_volumes(self, pool: Pool, facts: PoolFacts, facts_at: datetime, lane: Lane) -> None:
+        """Together with its facts as they are then: those that are known, of `facts_at`, may be minutes old."""
         while self._is_behind():
             await asyncio.sleep(PAUSE_BEHIND_S)
         self._reading = (facts.uuid, facts.name)
@@ -197,15 +205,31 @@ class Survey:
                 with await turns.wait():
                     some, finished = await lane.some(reading)
                 volumes += some
+            read_at = timezone.now()
             facts = self._facts[facts.uuid] = await lane.run(pool.facts)
         except CallError as error:
             self._promised.pop(facts.uuid, None)
-            self._submit(PoolSeen(facts, at, trouble=str(error)))
+            await self._say_trouble(error, pool, facts, facts_at, lane)
             return
         self._promised[facts.uuid] = sum(volume.capacity_bytes for volume in volumes)
-        self._submit(PoolSeen(facts, at, tuple(volumes)))
+        self._submit(PoolSeen(facts, read_at, tuple(volumes), at))
         took_s = time.monotonic() - began
         self._due[facts.uuid] = max(self._due[facts.uuid], time.monotonic() + 10 * took_s)
+
+    async def _say_trouble(
+        self, error: CallError, pool: Pool, facts: PoolFacts, facts_at: datetime, lane: Lane
+    ) -> None:
+        """Its volumes cannot be read: most often because it was stopped, or undefined, since its facts were read."""
+        at = timezone.now()
+        try:
+            facts, facts_at = await lane.run(pool.facts), at
+        except PoolNotFound:
+            return  # the next round says so
+        except CallError as further:
+            log.info("%s", further)
+        self._facts[facts.uuid] = facts
+        trouble = str(error) if facts.state in _READABLE else ""
+        self._submit(PoolSeen(facts, facts_at, trouble=trouble))
 
 
 def _close(connections: Iterable[HostConnection]) -> None:

@@ -6,14 +6,16 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from unittest.mock import Mock
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from hosts.collector import survey as survey_module
 from hosts.collector.crowd import Crowd
-from hosts.collector.inventory import PoolSeen, StorageSilent
+from hosts.collector.inventory import PoolSeen, PoolsSwept, StorageSilent
 from hosts.collector.survey import PoolHistory, Survey
 from hosts.collector.writer import Lease, Write
 from hosts.models import Host
@@ -24,7 +26,8 @@ from tests.collector.waiting import AddHost
 from tests.libvirtd import TestDriverHost
 from tests.polling import poll, poll_async
 from vmdash.virt import eventloop
-from vmdash.virt.errors import CallError
+from vmdash.virt.connection import HostConnection
+from vmdash.virt.errors import CallError, ConnectionLost
 from vmdash.virt.pool import Pool as LivePool
 from vmdash.virt.pool import PoolFacts
 from vmdash.virt.xml.pool import PoolSpec
@@ -175,6 +178,133 @@ async def test_what_is_promised_is_told_from_when_volumes_were_read_until_they_c
         await until(lambda: told[-1] == 1024**3)
         live_pool.stop()
         await until(lambda: told[-1] is None)
+
+
+def of(notes: Notes, pool: LivePool) -> list[PoolSeen]:
+    return [one for one in notes.submitted if isinstance(one, PoolSeen) and one.facts.uuid == pool.uuid]
+
+
+def sweeps(notes: Notes) -> list[PoolsSwept]:
+    return [one for one in notes.submitted if isinstance(one, PoolsSwept)]
+
+
+async def test_asking_for_all_pools_to_be_read_hands_over_all_and_takes_nothing_from_what_is_known(
+    libvirtd: TestDriverHost, live_pool: LivePool, settings: Settings
+) -> None:
+    """As after each pool that is defined: the others have been watched all the time, and what they promised stays."""
+    notes, told = Notes(), []
+
+    class History:
+        def pool(self, host: str, at_ms: int, pool: PoolFacts, promised_bytes: int | None) -> None:
+            if pool.name == "images":
+                told.append(promised_bytes)
+
+    settings.SWEEP_INTERVAL_S = 0.1
+    live_pool.start()
+    async with surveyed(libvirtd, notes, History()) as survey:
+        await until(lambda: told[-1:] == [0])
+        first, full = of(notes, live_pool)[:2]
+        known = len(told)
+        assert not first.witnessed
+        assert full.volumes_at
+        assert first.at < full.volumes_at < full.at
+        assert [one.witnessed for one in sweeps(notes)][:2] == [False, True]
+        notes.submitted.clear()
+        survey.request("")
+        await until(lambda: {one.volumes for one in of(notes, live_pool)} == {None, ()})
+        assert all(one.witnessed for one in of(notes, live_pool))
+        notes.submitted.clear()
+        survey.request(live_pool.uuid)
+        await until(lambda: {one.volumes for one in of(notes, live_pool)} == {None, ()})
+        await until(lambda: len(sweeps(notes)) > 1)
+    assert all(one.witnessed for one in sweeps(notes))
+    assert set(told[known:]) == {0}
+
+
+async def test_what_is_known_is_not_witnessed_any_more_on_a_new_connection(
+    libvirtd: TestDriverHost, live_pool: LivePool, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes, lost = Notes(), threading.Event()
+    read = survey_module._pools
+
+    def pools(connection: HostConnection) -> Iterator[tuple[LivePool, PoolFacts | None]]:
+        if lost.is_set():
+            lost.clear()
+            notes.submitted.clear()
+            raise ConnectionLost.because("list the pools", "kvm1")
+        yield from read(connection)
+
+    monkeypatch.setattr(survey_module, "_pools", pools)
+    monkeypatch.setattr(survey_module, "PAUSE_S", 0.1)
+    settings.SWEEP_INTERVAL_S = 0.1
+    async with surveyed(libvirtd, notes, Mock()):
+        await until(lambda: len(sweeps(notes)) > 2)
+        lost.set()
+        await until(lambda: not lost.is_set() and len(sweeps(notes)) > 1)
+    assert [one.witnessed for one in sweeps(notes)][:2] == [False, True]
+    assert not of(notes, live_pool)[0].witnessed
+
+
+@pytest.mark.parametrize("undefined", [False, True])
+async def test_a_pool_that_is_stopped_while_others_are_read_is_not_said_to_be_active(
+    libvirtd: TestDriverHost, settings: Settings, monkeypatch: pytest.MonkeyPatch, *, undefined: bool
+) -> None:
+    """Its volumes cannot be listed then, since it is known from before."""
+    notes = Notes()
+    stopped_at: list[datetime] = []
+    read = survey_module._volumes
+    live = libvirtd.connection.define_pool(PoolSpec("images", "dir", path="/images").to_xml())
+    live.start()
+
+    def volumes(pool: LivePool) -> Iterator[VolumeDefinition]:
+        if pool.uuid == live.uuid and not stopped_at:
+            live.stop()
+            stopped_at.append(timezone.now())
+            if undefined:
+                live.undefine()
+        yield from read(pool)
+
+    monkeypatch.setattr(survey_module, "_volumes", volumes)
+    settings.SWEEP_INTERVAL_S = 0.1
+    try:
+        async with surveyed(libvirtd, notes, Mock()):
+            await until(lambda: len(sweeps(notes)) > 2)
+    finally:
+        if not undefined:
+            live.undefine()
+    first, *later = of(notes, live)
+    assert (first.facts.state, first.volumes) == ("running", None)
+    assert {(one.facts.state, one.trouble) for one in later} == (set() if undefined else {("inactive", "")})
+    assert all(one.at >= stopped_at[0] for one in later)
+
+
+async def test_facts_that_cannot_be_read_again_are_handed_over_as_old_as_they_are(
+    libvirtd: TestDriverHost, live_pool: LivePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes, refused = Notes(), threading.Event()
+    read = LivePool.facts
+
+    def facts(pool: LivePool) -> PoolFacts:
+        if refused.is_set():
+            raise CallError.because("read the pool", "kvm1")
+        return read(pool)
+
+    def volumes(pool: LivePool) -> Iterator[VolumeDefinition]:
+        yield from ()
+        refused.set()
+        raise CallError.because("list the volumes", "kvm1")
+
+    monkeypatch.setattr(LivePool, "facts", facts)
+    monkeypatch.setattr(survey_module, "_volumes", volumes)
+    live_pool.start()
+    try:
+        async with surveyed(libvirtd, notes, Mock()):
+            await until(lambda: any(one.trouble for one in of(notes, live_pool)))
+    finally:
+        refused.clear()
+    known, troubled = of(notes, live_pool)[:2]
+    assert troubled.trouble == "Cannot list the volumes on kvm1: it failed."
+    assert (troubled.at, troubled.facts) == (known.at, known.facts)
 
 
 async def test_a_pool_that_hangs_is_said_to_and_read_when_it_answers_again(

@@ -166,6 +166,27 @@ def test_a_site_shows_what_collectors_have_added_up(victoria_metrics: str, viewe
     assert found[20] == pytest.approx(3 * 1024**3, rel=1e-5), "of this host alone"
 
 
+def test_memory_given_to_guests_goes_back_beyond_the_time_from_which_it_was_added_up(
+    victoria_metrics: str, viewer_client: Client
+) -> None:
+    HostFactory.create(name="older")
+    end = int(time.time())
+    guests = [
+        f'libvirt_domain_info_memory_usage_bytes{{host="older",uuid="u-{guest}"}} {1024**3} {(end - age) * 1000}'
+        for guest in (1, 2)
+        for age in range(0, 3000, 10)
+    ]
+    sums = [
+        f'vmdash_host_guest_balloon_bytes{{host="older"}} {5 * 1024**3} {(end - age) * 1000}'
+        for age in range(0, 1200, 10)
+    ]
+    httpx.post(f"{victoria_metrics}/api/v1/import/prometheus", content="\n".join((*guests, *sums, "")))
+    httpx.get(f"{victoria_metrics}/internal/force_flush")
+    found = recorded(viewer_client, "/hosts/older/charts.json", "memory", "given (balloon)")
+    assert {round(value / 1024**3, 2) for value in found} == {2, 5}, "never both together"
+    assert found[0] < found[-1]
+
+
 def test_a_pool_shows_how_it_fills_up(victoria_metrics: str, viewer_client: Client) -> None:
     pool, now = Pool.objects.get(), int(time.time())
     only = f'host="kvm1",pool="default",uuid="{pool.uuid}"'
@@ -192,6 +213,9 @@ def test_what_a_pool_takes_by_itself_where_it_shares_its_storage(victoria_metric
     ]
     httpx.post(f"{victoria_metrics}/api/v1/import/prometheus", content="\n".join(lines)).raise_for_status()
     assert set(recorded(viewer_client, address, "space", "taken by this pool")) == {70}
+    labels = {line["label"] for line in viewer_client.get(address).json()["charts"]["space"]["lines"]}
+    assert "promised to this pool's volumes" in labels, "others may have promised more of the same storage"
+    assert "promised to volumes" not in labels
 
 
 @pytest.mark.parametrize("span", ["hour", "day", "week", "month", "year"])
@@ -222,6 +246,8 @@ def test_changes_of_a_pools_state_are_on_its_time_axis_in_words(victoria_metrics
         (40, "state", "inaccessible", True),
         (30, "gone", "inaccessible", True),
         (20, "seen", "running", False),
+        (15, "gone", "running", False),
+        (12, "seen", "running", False),
         (10, "state", "inactive", False),
     ):
         PoolEvent.objects.create(
@@ -236,6 +262,8 @@ def test_changes_of_a_pools_state_are_on_its_time_axis_in_words(victoria_metrics
         ("default seen: active", ""),
         ("default cannot be reached by its host", "bad"),
         ("default is not there any more", "warn"),
+        ("default seen: active", ""),
+        ("default is not there any more, at this time at the latest", "warn"),
         ("default seen: active", ""),
         ("default is stopped, at this time at the latest", "warn"),
     ]

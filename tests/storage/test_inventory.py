@@ -207,6 +207,89 @@ def test_a_state_that_another_has_just_written_is_no_news(monkeypatch: pytest.Mo
     assert events() == [("seen", "running", True), ("state", "inactive", True)]
 
 
+OFF = replace(FACTS, state=PoolState.INACTIVE, capacity_bytes=0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "trouble"), [(FACTS, OFF, "Its volumes cannot be listed."), (OFF, FACTS, "")]
+)
+def test_a_state_that_was_read_before_a_job_changed_it_is_not_written(
+    before: PoolFacts, after: PoolFacts, trouble: str
+) -> None:
+    host = HostFactory.create()
+    record(host, PoolSeen(before, timezone.now()))
+    began = timezone.now()
+    record_pool(host, after)
+
+    outcome = record(host, PoolSeen(before, began, trouble=trouble))
+
+    pool = Pool.objects.get()
+    assert (pool.state, pool.capacity_bytes, pool.trouble) == (after.state, after.capacity_bytes, "")
+    assert [state for _, state, _ in events()] == [before.state, after.state]
+    assert outcome.messages == []
+    record(host, PoolSeen(before, timezone.now()))
+    assert Pool.objects.get().state == before.state, "what is read later is"
+
+
+def test_a_pool_that_was_read_before_a_job_forgot_it_does_not_come_back() -> None:
+    host = HostFactory.create()
+    pool = record_pool(host, FACTS)
+    began = timezone.now()
+    forget_pool(pool)
+
+    record(host, PoolSeen(FACTS, began), PoolsSwept(frozenset(), timezone.now()))
+
+    assert not Pool.objects.exists()
+    assert [kind for kind, _, _ in events()] == ["seen", "gone"]
+    record(host, PoolSeen(FACTS, timezone.now()))
+    assert Pool.objects.exists(), "what is read later does"
+
+
+def test_a_pool_that_a_job_made_while_all_were_listed_stays() -> None:
+    host = HostFactory.create()
+    began = timezone.now()
+    record_pool(host, FACTS)
+
+    record(host, PoolsSwept(frozenset(), began))
+
+    assert Pool.objects.exists()
+    assert [kind for kind, _, _ in events()] == ["seen"]
+    record(host, PoolsSwept(frozenset(), timezone.now()))
+    assert not Pool.objects.exists(), "unless it is not there later either"
+
+
+def test_what_a_machine_with_a_fast_clock_noted_does_not_hide_what_is_so_now() -> None:
+    host = HostFactory.create()
+    record(host, PoolSeen(FACTS, timezone.now() + timedelta(hours=1)))
+
+    record(host, PoolSeen(OFF, timezone.now()))
+
+    assert Pool.objects.get().state == "inactive"
+
+
+def test_state_and_volumes_are_each_as_old_as_their_reading() -> None:
+    """Reading the volumes took an hour; a job started the pool and made a volume then, and somebody stopped it."""
+    host = HostFactory.create()
+    began = timezone.now() - timedelta(hours=1)
+    record(host, PoolSeen(OFF, began))
+    pool = record_pool(host, FACTS)
+    record_volume(pool, WEB1)
+
+    record(host, PoolSeen(OFF, timezone.now(), (WEB2,), began))
+
+    assert Pool.objects.get().state == "inactive"
+    assert {volume.name for volume in Volume.objects.all()} == {"web1.qcow2", "web2.qcow2"}
+
+
+def test_pools_that_went_while_nobody_watched_are_said_to_have_gone_by_then() -> None:
+    host = HostFactory.create()
+    record(host, seen())
+
+    record(host, PoolsSwept(frozenset(), timezone.now(), witnessed=False))
+
+    assert events()[-1] == ("gone", "running", False)
+
+
 def test_pools_of_several_hosts_with_the_same_network_source_are_one_storage() -> None:
     first, second, third = HostFactory.create_batch(3)
     nfs = replace(FACTS, type="netfs", source="nfs1:/export/vms")

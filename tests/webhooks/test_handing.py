@@ -8,6 +8,8 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from domains.inventory import DatabaseInventory
@@ -19,7 +21,7 @@ from storage.inventory import DatabaseStorage
 from tests.access.world import World
 from tests.alerts.test_intake import told
 from tests.collector.seen import PAUSED, RUNNING, in_full, state
-from tests.factories import HostFactory, JobFactory, UserFactory
+from tests.factories import HostFactory, JobFactory, PoolFactory, UserFactory
 from tests.webhooks.hook import Hook
 from vmdash.access.models import Grant, User
 from vmdash.access.reach import Scope
@@ -162,7 +164,7 @@ def test_pools_make_events_as_they_are_seen(webhook_of: WebhookOf, operator: Use
     images = PoolFacts(str(uuid4()), "images", "dir", PoolState.RUNNING, True, True, 100, 40, 60, "/images")
     for facts in (images, replace(images, available_bytes=50), replace(images, state=PoolState.INACTIVE)):
         storage.record([(host, PoolSeen(facts, timezone.now(), witnessed=False))])
-    storage.record([(host, PoolsSwept(frozenset(), timezone.now()))])
+    storage.record([(host, PoolsSwept(frozenset(), timezone.now(), witnessed=False))])
 
     stopped, gone = Event.objects.order_by("at", "id")
     assert (stopped.kind, gone.kind, stopped.host) == ("pool.state", "pool.gone", "kvm1")
@@ -174,7 +176,20 @@ def test_pools_make_events_as_they_are_seen(webhook_of: WebhookOf, operator: Use
         "state_in_words": "stopped",
         "witnessed": False,
     }
-    assert gone.data["uuid"] == images.uuid
+    assert gone.data == stopped.data
+
+
+def test_telling_of_many_pools_asks_no_more_than_telling_of_one(webhook_of: WebhookOf, operator: User) -> None:
+    webhook_of(operator, Topic.POOL_GONE)
+    asked = []
+    for pools in (1, 5):
+        host = HostFactory.create()
+        PoolFactory.create_batch(pools, host=host)
+        with CaptureQueriesContext(connection) as queries:
+            DatabaseStorage().record([(host, PoolsSwept(frozenset(), timezone.now()))])
+        asked.append(len(queries))
+    assert Event.objects.count() == 6
+    assert asked[0] == asked[1]
 
 
 def test_guests_and_hosts_make_events_as_the_collector_sees_them(webhook_of: WebhookOf, operator: User) -> None:
