@@ -16,6 +16,7 @@ from domains.models import Domain, DomainState
 from domains.split_brain import split_brain_obstacle
 from hosts.maintenance import maintenance_obstacle
 from hosts.models import Driver, Host
+from vmdash.access.naming import without_place
 from vmdash.access.roles import Permission, can
 from vmdash.jobs.models import Job
 
@@ -288,15 +289,15 @@ _HOST_WORDS = {
 
 
 def current_jobs(uuids: Iterable[object]) -> dict[str, str]:
-    """What is being done to guests at this moment ("Starting"), by UUID. One query."""
-    rows = (
-        Job.objects.unfinished()
-        .filter(target_kind="domain", target_id__in=[str(uuid) for uuid in uuids], exclusive=True)
-        .values_list("target_id", "kind", "label")
+    """What is being done to guests at this moment ("Starting"), by UUID: in words for all who see the guest, so without
+    names of hosts. One query."""
+    jobs = Job.objects.unfinished().filter(
+        target_kind="domain", target_id__in=[str(uuid) for uuid in uuids], exclusive=True
     )
-    return {uuid: _doing(kind, label) for uuid, kind, label in rows}
+    shown = jobs.only("target_kind", "target_id", "kind", "label", "host_name", "parameters")
+    return {job.target_id: _doing(job) for job in shown}
 
 
-def _doing(kind: str, label: str) -> str:
-    action = ACTIONS.get(kind.removeprefix(KIND_PREFIX))
-    return action.doing if action else label
+def _doing(job: Job) -> str:
+    action = ACTIONS.get(job.kind.removeprefix(KIND_PREFIX))
+    return action.doing if action else without_place(job.label, job.named_hosts)

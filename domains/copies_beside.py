@@ -10,6 +10,7 @@ from django.db.models import Exists, OuterRef, Q
 from domains.models import Domain
 from vmdash.access.roles import Permission, can
 from vmdash.jobs.models import Job
+from vmdash.jobs.told import as_told
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -41,7 +42,7 @@ NAMED = 3
 def copies_beside(user: User | AnonymousUser, guest: Domain) -> str:
     """In a sentence, how many of each kind, and the labels of those that `user` may see; empty when there are none.
     Those who may not see the host are told of jobs alone that they may see. Of moves and clones also those that come.
-    One query. Needs `guest.host`."""
+    Two queries at most. Needs `guest.host`."""
     here = (
         Q(host_name=guest.host.name)
         | Q(kind=_MOVE, parameters__target=guest.host_id)
@@ -52,16 +53,16 @@ def copies_beside(user: User | AnonymousUser, guest: Domain) -> str:
         .exclude(target_kind="domain", target_id=str(guest.pk))
         .annotate(is_seen=Exists(Job.objects.visible_to(user).filter(pk=OuterRef("pk"))))
         .order_by("started_at")
-        .values_list("kind", "label", "is_seen")
     )
+    seen = [job for job in found if job.is_seen]  # type: ignore[attr-defined]  # annotated above
     if not can(user, Permission.VIEW, guest.host):
-        found = [one for one in found if one[2]]
+        found = seen
     if not found:
         return ""
-    counts = Counter(COPIES[kind] for kind, _, _ in found)
+    counts = Counter(COPIES[job.kind] for job in found)
     parts = [f"{count} {several if count > 1 else one}" for (one, several), count in counts.items()]
-    seen = [label for _, label, is_seen in found if is_seen][:NAMED]
-    named = f" ({'; '.join(seen)})" if seen else ""
+    labels = [job.label for job in as_told(seen[:NAMED], user)]
+    named = f" ({'; '.join(labels)})" if labels else ""
     return f"What may cause this: {_listed(parts)} at work on {guest.host.name} now{named}."
 
 

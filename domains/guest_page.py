@@ -108,7 +108,7 @@ class GuestPage:
     @cached_property
     def move(self) -> Running | None:
         """The move that is on its way."""
-        return running_move(self.domain)
+        return running_move(self.domain, self.user)
 
     @cached_property
     def moves(self) -> list[Migration]:

@@ -18,6 +18,7 @@ from domains.trouble import Trouble
 from vmdash import formats
 from vmdash.access.roles import Permission, can
 from vmdash.jobs.models import Job
+from vmdash.jobs.told import as_told
 from vmdash.live.messages import GuestSample, HostSample, Tick
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def _host(guest: Domain, sample: HostSample) -> Iterator[Trouble]:
 def _jobs(user: User | AnonymousUser, guest: Domain) -> Iterator[Trouble]:
     """Those that others have asked for are told without their page."""
     running = Job.objects.filter(target_id=str(guest.pk), state=Job.State.RUNNING, kind__in=FELT_JOBS)
-    for label in running.values_list("label", flat=True)[:3]:
+    for job in as_told(running[:3], user):
         yield Trouble(
-            "warn", f"A job is at work on it: {label}.", "Until it ends that takes from its disks and network."
+            "warn", f"A job is at work on it: {job.label}.", "Until it ends that takes from its disks and network."
         )

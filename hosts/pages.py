@@ -19,6 +19,7 @@ from vmdash.alerts.models import Alert
 from vmdash.alerts.selectors import of_host
 from vmdash.exceptions import InvalidInput
 from vmdash.jobs.models import Job
+from vmdash.jobs.told import as_told
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -138,7 +139,7 @@ def public_key_of(host: Host) -> str:
 def recent_jobs(user: User | AnonymousUser, host: Host) -> list[Job]:
     """The newest jobs about the host and its guests that `user` may see."""
     about = Q(target_kind="host", target_id=str(host.pk)) | Q(host_name=host.name)
-    return list(Job.objects.visible_to(user).filter(about)[:NEWEST_JOBS])
+    return as_told(Job.objects.visible_to(user).filter(about)[:NEWEST_JOBS], user)
 
 
 def losses(user: User | AnonymousUser, host: Host) -> Losses:

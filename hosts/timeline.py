@@ -70,7 +70,7 @@ def connections(hosts: Iterable[Host], window: Window) -> list[Event]:
 
 def _events(hosts: Sequence[Host], more: Q, user: User, window: Window) -> list[Event]:
     about = Q(target_kind="host", target_id__in=[str(host.pk) for host in hosts]) | more
-    jobs = job_events(Job.objects.visible_to(user).filter(about), window)
+    jobs = job_events(Job.objects.visible_to(user).filter(about), user, window)
     return sorted([*jobs, *connections(hosts, window)], key=lambda event: event.at)[-MOST_EVENTS:]
 
 

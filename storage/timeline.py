@@ -66,8 +66,8 @@ def pool_events(pool: Pool, user: User, window: Window) -> list[Event]:
     """Jobs on it, what changed by itself, and the connection to its host, without which nothing is known of it; in the
     order of time, the newest `MOST_EVENTS`."""
     about = Job.objects.visible_to(user).filter(target_kind="pool", target_id=str(pool.pk))
-    changing = job_events(about.filter(kind__in=_CHANGES_STATE), window)
-    others = job_events(about.exclude(kind__in=_CHANGES_STATE), window)
+    changing = job_events(about.filter(kind__in=_CHANGES_STATE), user, window)
+    others = job_events(about.exclude(kind__in=_CHANGES_STATE), user, window)
     found = [
         *changing,
         *others,

@@ -50,7 +50,8 @@ def _run(ctx: JobContext) -> Result:
 def _part(ctx: JobContext, spec: dict[str, Any]) -> dict[str, Any]:
     """The parameters of the job that makes one of the clones."""
     parameters = ctx.job.parameters
-    shared = {name: parameters[name] for name in ("linked", "start", "source_host", "host", "disks")}
+    names = ("linked", "start", "source_host", "host", "target_name", "disks")
+    shared = {name: parameters[name] for name in names if name in parameters}
     return {**shared, "clone": spec, PART_OF_MANY: parameters.get(FROZEN, {})}
 
 

@@ -285,6 +285,7 @@ class Proposal:
             "start": self.wish.start,
             "source_host": self.domain.host_id,
             "host": self.wish.host.pk,
+            "target_name": self.wish.host.name,
             "disks": {
                 place.target: {"pool": place.pool.name, "format": place.format} for place in self.places if place.pool
             },

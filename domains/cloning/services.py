@@ -39,7 +39,7 @@ def clone(*, domain: Domain, wish: Wish, user: User) -> Job:
     target = jobs.Target(kind="domain", id=str(domain.pk), name=domain.name, host_name=domain.host.name)
     held = not domain.is_template  # nobody writes to a template's disks, so any number may be cloned at a time
     if not held and (other := jobs.in_the_way(target)):
-        raise jobs.JobInTheWay(other)
+        raise jobs.JobInTheWay(other, user)
     what = "linked clone" if wish.linked else "clone"
     if len(clones) == 1:
         return jobs.create(

@@ -64,7 +64,7 @@ def drain(*, host: Host, policy: Policy, mark: str, user: User) -> Job:
         job = jobs.create(
             kind=DRAIN, user=user, target=_target(host), label=f"Drain {host.name}", parameters={"drain": opened.pk}
         )
-        _write(opened, plan.steps, returning=False)
+        _write(opened, plan.steps, user, returning=False)
         change(host, list(Maintenance), Maintenance.DRAINING, by=user.username)
     return job
 
@@ -87,7 +87,7 @@ def bring_back(*, host: Host, mark: str, user: User) -> Job:
             label=f"Return the guests of {host.name}",
             parameters={"drain": opened.pk},
         )
-        _write(opened, plan.steps, returning=True)
+        _write(opened, plan.steps, user, returning=True)
         if not change(host, [Maintenance.MAINTENANCE, Maintenance.DRAINING], Maintenance.RETURNING):
             raise Conflict(f"{host.name} is not in maintenance.")
     return job
@@ -108,7 +108,7 @@ def end_maintenance(*, host: Host, user: User) -> None:
         raise NotPermitted(f"You may not {Permission.DRAIN.label}.")
     _hold(host)
     if job := job_of(host):
-        raise jobs.JobInTheWay(job)
+        raise jobs.JobInTheWay(job, user)
     if not host.in_maintenance or not change(host, [Maintenance(host.maintenance)], Maintenance.NONE):
         raise Conflict(f"{host.name} is not in maintenance.")
     Drain.objects.open().filter(host=host).update(ended_at=timezone.now())
@@ -149,12 +149,12 @@ def _check(title: str, plan: Plan, mark: str) -> None:
         raise PlanChanged
 
 
-def _write(opened: Drain, steps: Sequence[Step], *, returning: bool) -> None:
+def _write(opened: Drain, steps: Sequence[Step], user: User, *, returning: bool) -> None:
     """The record, before anything is done. What an earlier job of this maintenance left to do is planned anew."""
     uuids = [step.guest.pk for step in steps]
     begun = opened.guests.filter(outcome=Outcome.BEGUN, job__state__in=Job.UNFINISHED).select_related("job").first()
     if begun and begun.job:  # of a job that ended before its parts
-        raise jobs.JobInTheWay(begun.job)
+        raise jobs.JobInTheWay(begun.job, user)
     opened.guests.filter(is_done()).update(outcome=Outcome.DONE)
     opened.guests.filter(pk__in=[step.pk for step in away(opened)]).update(outcome=Outcome.DONE, error="")
     undone = [Outcome.PLANNED, Outcome.BEGUN, Outcome.FAILED, Outcome.CANCELLED, Outcome.LEFT]

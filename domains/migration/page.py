@@ -15,9 +15,11 @@ from domains.models import Domain, Migration
 from hosts.maintenance import maintenance_obstacle
 from hosts.models import Host
 from vmdash import formats
+from vmdash.access.naming import hosts_told, unnamed
 from vmdash.access.roles import Permission
 from vmdash.jobs.models import Job
 from vmdash.jobs.selectors import JobRow, job_row
+from vmdash.jobs.told import job_as_told
 from vmdash.live import cache
 from vmdash.live.messages import HostSample
 
@@ -119,8 +121,15 @@ def move_page(domain: Domain, user: User, wanted: str = "") -> MovePage:
 
 
 def moves_of(domain: Domain, user: User) -> list[Migration]:
-    """Newest first."""
-    return list(Migration.objects.visible_to(user).filter(domain=domain)[:MOST_MOVES])
+    """Newest first, as they may be told. Two queries. Not to be saved: a host that is not told is said to be one."""
+    found = list(Migration.objects.visible_to(user).filter(domain=domain)[:MOST_MOVES])
+    names = {name for move in found for name in (move.source_name, move.target_name)}
+    hidden = names - hosts_told(user, names)
+    for move in found:
+        move.source_name, move.target_name, move.error = (
+            unnamed(text, hidden) for text in (move.source_name, move.target_name, move.error)
+        )
+    return found
 
 
 def targets(domain: Domain, user: User) -> list[Host]:
@@ -228,11 +237,11 @@ class Running:
         return ways
 
 
-def running_move(domain: Domain) -> Running | None:
-    """The move of a guest that is on its way or waits."""
+def running_move(domain: Domain, user: User) -> Running | None:
+    """The move of a guest that is on its way or waits, as it may be told to who sees the guest."""
     unfinished = Job.objects.unfinished().filter(kind=MIGRATE.name, target_kind="domain", target_id=str(domain.pk))
     job = unfinished.first()
-    return running(job) if job else None
+    return running(job_as_told(job, user)) if job else None
 
 
 def running(job: Job) -> Running | None:

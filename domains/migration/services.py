@@ -29,6 +29,7 @@ from vmdash.access.roles import Permission, can
 from vmdash.exceptions import Conflict, InvalidInput, NotPermitted, Unavailable
 from vmdash.jobs import services as jobs
 from vmdash.jobs.models import Job
+from vmdash.jobs.told import job_as_told
 from vmdash.virt.migration_types import MigrationOptions
 
 CHECK_HOLDS = timedelta(minutes=10)
@@ -54,7 +55,11 @@ def request_check(*, domain: Domain, targets: Sequence[Host], user: User) -> Job
         user=user,
         target=_target(domain),
         label=f"Check where {domain.name} can move",
-        parameters={"source": domain.host_id, "targets": [host.pk for host in targets]},
+        parameters={
+            "source": domain.host_id,
+            "targets": [host.pk for host in targets],
+            "target_names": [host.name for host in targets],
+        },
     )
 
 
@@ -103,7 +108,8 @@ def retry(*, job: Job, user: User) -> Job:
     domain = Domain.objects.visible_to(user).select_related("host").filter(pk=job.target_id).first()
     target = Host.objects.visible_to(user).filter(pk=job.parameters["target"]).first()
     if domain is None or target is None:
-        raise Conflict(f"“{job.label}” cannot be tried again: the guest or the host is not there any more.")
+        label = job_as_told(job, user).label
+        raise Conflict(f"“{label}” cannot be tried again: the guest or the host is not there any more.")
     return request_migration(
         domain=domain,
         target=target,
@@ -126,7 +132,7 @@ def give_order(*, job: Job, key: str, amount: int, user: User) -> None:
     if not sort.least <= amount <= sort.most:
         raise InvalidInput(f"Give a number from {sort.least} to {sort.most}.")
     if job.kind != MIGRATE.name or job.state not in (Job.State.RUNNING, Job.State.LOST):
-        raise Conflict(f"“{job.label}” cannot be changed any more: it is {job.state_words}.")
+        raise Conflict(f"“{job_as_told(job, user).label}” cannot be changed any more: it is {job.state_words}.")
     order = Order(key, amount, user.username)
     record(
         user=user,

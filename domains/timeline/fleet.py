@@ -15,14 +15,15 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from domains.models import ACTIVE_STATES, Domain, DomainState, GuestEvent
+from domains.models import ACTIVE_STATES, Domain, DomainState
 from domains.selectors import StateCount
 from domains.steal.then import Told, ask_steal, steal_of
 from domains.timeline.events import words_of
 from domains.timeline.then import GuestThen, changes_before, counts_then, guests_then
 from hosts.models import Host, HostEvent
 from hosts.then import FiguresThen, connections_then, figures_then
-from vmdash.access.roles import Permission, can
+from vmdash.access.naming import hosts_told
+from vmdash.access.roles import Permission, can, can_everywhere
 from vmdash.exceptions import Unavailable
 from vmdash.formats import natural
 
@@ -44,9 +45,11 @@ class HostThen:
     """One host as it was."""
 
     name: str
-    """Empty for all that there are, but not for this person."""
+    """Empty for all that this person is not told of (`vmdash.access.naming`)."""
     host: Host | None
-    """None: there is no such host any more."""
+    """None: there is no such host any more, or this person sees some of its guests and not the host."""
+    exists: bool
+    """There is such a host now."""
     connection: HostEvent | None
     """None: not recorded."""
     figures: FiguresThen | None
@@ -91,7 +94,7 @@ class FleetThen:
     """Hosts of which nothing at all is known at that time."""
     listed: Sequence[GuestThen]
     """By name; those that were asked for, or none where they were only counted. `host_name` is empty where this person
-    may not know the host."""
+    is not told of the host."""
     steal: Mapping[UUID, float]
     """Percent of the time of its vCPUs, of each guest that is listed and of which it is recorded; where they were only
     counted of those that lost the most."""
@@ -152,18 +155,20 @@ def fleet_then(
         figures, told, unavailable = _figures(asked, worst, active, at_s)
     shown = those(_uuids(told)) if counted else {guest.uuid: guest for guest in found}
     steal = steal_of({uuid: guest.host_name for uuid, guest in shown.items() if _is_active(guest)}, told)
-    others = set(Host.objects.exclude(name__in=names).values_list("name", flat=True))
-    found = [replace(guest, host_name="") if guest.host_name in others else guest for guest in found]
-    places = _by_host(others, groups, found if len(found) <= MOST_GUESTS else [])
-    tiles = _hosts(hosts, connections_then(hosts, at), figures, places)
     changes = changes_before(at, at - BEFORE, those if counted else lambda _: shown)
+    told_of = hosts_told(user, {*(name for name, _ in groups), *(event.host_name for event, _ in changes)})
+    found = [guest if guest.host_name in told_of else replace(guest, host_name="") for guest in found]
+    places = _by_host(told_of, groups, found if len(found) <= MOST_GUESTS else [])
+    # Who does not see everything is told of hosts alone that there are.
+    some_are_gone = can_everywhere(user, Permission.VIEW)
+    tiles = _hosts(hosts, connections_then(hosts, at), figures, places, away_exist=not some_are_gone)
     return FleetThen(
         hosts=[tile for tile in tiles if tile.is_recorded],
         unrecorded=[tile.host for tile in tiles if tile.host and not tile.is_recorded],
         listed=found[part] if part else found,
         steal=steal,
         worst=_worst(shown, steal),
-        changes=[Change(event.at, guest, _words(event, others)) for event, guest in changes],
+        changes=[Change(event.at, guest, words_of(event, told_of)) for event, guest in changes],
         unavailable=unavailable,
         guests=groups.total(),
         active=sum(number for (_, state), number in groups.items() if state in ACTIVE_STATES),
@@ -198,12 +203,11 @@ def _uuids(told: Told) -> set[UUID]:
 _Places = dict[str, tuple[list[StateCount], list[GuestThen]]]
 
 
-def _by_host(others: Collection[str], groups: Counter[tuple[str, str]], guests: Iterable[GuestThen]) -> _Places:
+def _by_host(told_of: Collection[str], groups: Counter[tuple[str, str]], guests: Iterable[GuestThen]) -> _Places:
     """The guests of each host, counted and one by one, under the name that may be told."""
     counts, places = defaultdict[str, Counter[str]](Counter), defaultdict[str, list[GuestThen]](list)
     for (name, state), number in groups.items():
-        # The name of a host that there is, but not for this person, is not told.
-        counts["" if name in others else name][state] += number
+        counts[name if name in told_of else ""][state] += number
     for guest in guests:
         places[guest.host_name].append(guest)
     return {
@@ -220,19 +224,17 @@ def _hosts(
     connections: Mapping[int, HostEvent],
     figures: Mapping[str, FiguresThen],
     places: _Places,
+    *,
+    away_exist: bool,
 ) -> list[HostThen]:
+    """`away_exist`: places that are none of the hosts are of hosts that there are."""
+    none: tuple[Sequence[StateCount], Sequence[GuestThen]] = ((), ())
     known = [
-        HostThen(host.name, host, connections.get(host.pk), figures.get(host.name), *places.pop(host.name, ((), ())))
+        HostThen(host.name, host, True, connections.get(host.pk), figures.get(host.name), *places.pop(host.name, none))
         for host in hosts
     ]
-    away = [HostThen(name, None, None, None, *found) for name, found in places.items()]
+    away = [HostThen(name, None, away_exist, None, None, *found) for name, found in places.items()]
     return sorted([*known, *away], key=lambda one: (one.host is None, natural(one.name)))
-
-
-def _words(event: GuestEvent, others: Collection[str]) -> str:
-    if event.host_name in others:
-        event.host_name = "a host that you may not see"
-    return words_of(event)
 
 
 def _worst(shown: Mapping[UUID, GuestThen], steal: Mapping[UUID, float]) -> list[Loss]:

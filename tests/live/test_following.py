@@ -111,7 +111,7 @@ def test_of_a_guest_that_moved_away_no_picture_is_announced_any_more() -> None:
 
 
 def job(**fields: object) -> dict[str, object]:
-    about = {"target_kind": "domain", "target_id": ONE, "host": "kvm3", "requested_by": "olga"}
+    about = {"target_kind": "domain", "target_id": ONE, "host": "kvm3", "names": ["kvm3"], "requested_by": "olga"}
     return {"type": "job", **about, **fields}
 
 

@@ -18,11 +18,12 @@ from domains.models import Domain, DomainQuerySet, DomainState, GuestEvent
 from domains.timeline import fleet as past_module
 from domains.timeline.fleet import FleetThen, HostThen, fleet_then
 from hosts.models import Host, HostEvent
-from tests.factories import DomainFactory, HostFactory, SiteFactory
+from tests.factories import DomainFactory, HostFactory, SiteFactory, UserFactory
 from tests.polling import poll
 from tests.queries import queries_of
-from vmdash.access.models import User
-from vmdash.access.roles import Permission
+from vmdash.access.models import Grant, User
+from vmdash.access.reach import Scope
+from vmdash.access.roles import Permission, Role
 
 pytestmark = pytest.mark.django_db
 
@@ -284,11 +285,35 @@ def test_a_guest_keeps_its_place_on_a_host_that_was_removed(
 
 
 def test_the_name_of_a_host_that_one_may_not_see_is_not_told(
-    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain
 ) -> None:
-    past = fleet_then(viewer, moment(MORNING), [hosts[1]])
+    person = UserFactory.create(role="")
+    Grant.objects.create(person=person, role=Role.VIEWER, scope=Scope.HOST, scope_id=str(hosts[1].pk))
+    past = fleet_then(person, moment(MORNING), [hosts[1]])
     assert names(past, "") == [("web1", "running")]
     assert hosts[0].name not in {host.name for host in past.hosts}
+
+
+def test_where_a_guest_is_now_its_host_is_named_to_who_sees_the_guest_alone(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain
+) -> None:
+    person, client = UserFactory.create(role=""), Client()
+    Grant.objects.create(person=person, role=Role.VIEWER, scope=Scope.GUEST, scope_id=str(guest.pk))
+    client.force_login(person)
+    evening, morning = text(client, at=EVENING), text(client, at=MORNING)
+    assert f"moved to {hosts[1].name}" in evening
+    assert "You see these guests, and not the host." in evening
+    assert "You may not see them." in morning
+    assert hosts[0].name not in evening + morning
+
+
+def test_who_sees_everything_reads_of_hosts_of_other_sites(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User
+) -> None:
+    """The guest was on the first host, then moved to the second one, and back a moment later."""
+    event(guest, EVENING - 50, "moved", hosts[0])
+    past = fleet_then(viewer, moment(EVENING), [hosts[0]], site="Lyon")
+    assert [change.words for change in past.changes] == [f"moved to {host.name}" for host in hosts]
 
 
 def test_a_site_shows_its_own_hosts_alone(

@@ -32,7 +32,8 @@ class Subject(StrEnum):
     HOST = "host"
     """Has a `name`."""
     GUEST = "guest"
-    """Its primary key is its UUID; those that are gone are among them as long as their rows are there."""
+    """Its primary key is its UUID, and it has a `host`; those that are gone (`gone_at`) are among them as long as their
+    rows are there."""
 
 
 _rows: dict[Subject, Callable[[], QuerySet[Any]]] = {}

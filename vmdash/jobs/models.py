@@ -102,6 +102,8 @@ class Job(models.Model):
     requested_with = models.CharField(max_length=80, blank=True, default="")
     """The name of the token by which they came, if by one."""
     parameters = models.JSONField(default=dict, blank=True)
+    """What its kind needs. The names of other hosts than `host_name` that the words of a job about a guest may have in
+    them stand under `source_name`, `target_name` and `target_names`."""
     state = models.CharField(max_length=12, choices=State, default=State.QUEUED)
     progress_percent = models.PositiveSmallIntegerField(null=True, blank=True)
     phase = models.CharField(max_length=120, blank=True)
@@ -155,6 +157,13 @@ class Job(models.Model):
         """What rights to the job follow from: its guest, or else the host that it happens on."""
         guest = self.target_id if self.target_kind == "domain" else None
         return About(self.host_name, guest)
+
+    @property
+    def named_hosts(self) -> set[str]:
+        """The names of hosts that its label, its command and what it says may have in them."""
+        told = self.parameters if self.target_kind == "domain" else {}
+        names = (self.host_name, told.get("source_name"), told.get("target_name"), *told.get("target_names", ()))
+        return {name for name in names if name}
 
     @property
     def is_cancelling(self) -> bool:

@@ -13,9 +13,11 @@ from django.db.models import Q
 from django.utils import timezone
 
 from vmdash import formats
+from vmdash.access.naming import hosts_told
 from vmdash.access.roles import Permission, can_everywhere
 from vmdash.jobs.models import Job, JobQuerySet
 from vmdash.jobs.services import cancellable_by, is_cancellable, is_retryable
+from vmdash.jobs.told import as_told
 
 if TYPE_CHECKING:
     from vmdash.access.models import User
@@ -113,10 +115,13 @@ def job_row(job: Job, user: User) -> JobRow:
 def rows_of(
     jobs: Iterable[Job], user: User, children: Mapping[UUID | None, Sequence[Job]] | None = None
 ) -> list[JobRow]:
-    """Rows in the same order, of jobs that `user` sees; `children` of some of them are folded in. One query at most."""
+    """Rows in the same order, of jobs that `user` sees, as they may be told; `children` of some of them are folded in.
+    Two queries at most."""
     found, parts = list(jobs), children or {}
-    theirs = cancellable_by([*found, *(part for some in parts.values() for part in some)], user)
-    return [_row(job, theirs, parts.get(job.pk, ())) for job in found]
+    every = [*found, *(part for job in found for part in parts.get(job.pk, ()))]
+    theirs = cancellable_by(every, user)
+    told = {job.pk: job for job in as_told(every, user)}
+    return [_row(told[job.pk], theirs, [told[part.pk] for part in parts.get(job.pk, ())]) for job in found]
 
 
 def _row(job: Job, theirs: Collection[UUID], children: Sequence[Job]) -> JobRow:
@@ -188,7 +193,8 @@ def jobs_for(user: User, *, state: str = "", kind: str = "", target: str = "", p
     if kind:
         jobs = jobs.filter(kind=kind)
     if target:
-        jobs = jobs.filter(Q(target_id=target) | Q(target_name__icontains=target) | Q(host_name=target))
+        on_it = Q(host_name__in=hosts_told(user, [target]))
+        jobs = jobs.filter(Q(target_id=target) | Q(target_name__icontains=target) | on_it)
     if person:
         jobs = jobs.filter(requested_by_name=person)
     return jobs

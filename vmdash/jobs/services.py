@@ -18,6 +18,7 @@ from vmdash.jobs import registry, transitions
 from vmdash.jobs.enqueue import enqueue
 from vmdash.jobs.models import Job, JobLine
 from vmdash.jobs.registry import Kind
+from vmdash.jobs.told import job_as_told
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,12 @@ class Target:
 class JobInTheWay(Conflict):
     """The target is being changed by another job already."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, user: User | None) -> None:
+        """`user`: who asked for another, and reads this; None for vmdash itself."""
+        told = job_as_told(job, user) if user else job
         by = f", asked for by {job.requested_by_name}" if job.requested_by_name else ""
         super().__init__(
-            f"{job.target_name} is busy: “{job.label}” is {job.state_words}{by}.",
+            f"{job.target_name} is busy: “{told.label}” is {job.state_words}{by}.",
             hint="Wait until it has ended, or cancel it.",
         )
         self.job = job
@@ -96,7 +99,7 @@ def create(
         if not job.exclusive:
             raise
         if other := in_the_way(target):
-            raise JobInTheWay(other) from None
+            raise JobInTheWay(other, user) from None
         raise Conflict(f"{target.name} was busy until this very moment.", hint="Try again.") from None
     return job
 
@@ -145,7 +148,8 @@ def cancel(*, job: Job, user: User | None) -> None:
     if user and not may_cancel(job, user):
         raise NotPermitted("You may not cancel other people's jobs.")
     if not (transitions.cancel_queued(job) or _cancel_begun(job)):
-        raise Conflict(f"“{job.label}” cannot be cancelled: it is {job.state_words}.")
+        label = job_as_told(job, user).label if user else job.label
+        raise Conflict(f"“{label}” cannot be cancelled: it is {job.state_words}.")
     JobLine.objects.create(job=job, text=f"Cancelled by {user.username}" if user else "Cancelled")
     record(
         user=user,
@@ -191,9 +195,10 @@ def retry(*, job: Job, user: User, confirm: str = "") -> Job:
     """
     kind = registry.get(job.kind)
     if kind.again is None or not may_retry(job, user):
-        raise Conflict(f"“{job.label}” cannot be tried again: it is {job.state_words}.")
+        raise Conflict(f"“{job_as_told(job, user).label}” cannot be tried again: it is {job.state_words}.")
     if kind.loses and confirm != job.target_name:
-        raise ConfirmationNeeded(f"To try “{job.label}” again, type {job.target_name}.", hint=kind.loses)
+        label = job_as_told(job, user).label
+        raise ConfirmationNeeded(f"To try “{label}” again, type {job.target_name}.", hint=kind.loses)
     again = kind.again(job, user)
     Job.objects.filter(pk=again.pk).update(retry_of=job)
     again.retry_of = job

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from django.db.models import QuerySet
 from django.urls import reverse
 from django.utils import timezone
 
 from vmdash.jobs.models import Job
+from vmdash.jobs.told import as_told
 from vmdash.metrics.charts import Event
 from vmdash.metrics.panel import MOST_EVENTS
 from vmdash.metrics.ranges import Window
+
+if TYPE_CHECKING:
+    from vmdash.access.models import User
 
 SAME_THING = timedelta(seconds=60)
 """A change of state so soon after a job is what the job did."""
@@ -21,10 +26,10 @@ _UNTOLD = ("console.open",)
 """Looking at a screen changes nothing."""
 
 
-def job_events(jobs: QuerySet[Job], window: Window) -> list[Event]:
-    """Those of `jobs` that began in this time, the newest."""
+def job_events(jobs: QuerySet[Job], user: User, window: Window) -> list[Event]:
+    """Those of `jobs` that began in this time, the newest, as `user` may be told of them."""
     found = jobs.filter(created_at__gte=window.start, created_at__lte=window.end).exclude(kind__in=_UNTOLD)
-    return [_event(job) for job in found.order_by("-created_at")[:MOST_EVENTS]]
+    return [_event(job) for job in as_told(found.order_by("-created_at")[:MOST_EVENTS], user)]
 
 
 def by_themselves(changes: Iterable[Event], jobs: Sequence[Event]) -> list[Event]:

@@ -20,6 +20,7 @@ from vmdash.jobs.forms import JobFilter
 from vmdash.jobs.models import Job
 from vmdash.jobs.selectors import job_row, job_rows, jobs_for, leave_out_hidden
 from vmdash.jobs.selectors import tray as tray_of
+from vmdash.jobs.told import job_as_told, lines_as_told
 
 PAGE_SIZE = 50
 
@@ -52,7 +53,7 @@ def job(request: SignedInRequest, pk: UUID) -> HttpResponse:
     leave_out_hidden([found], request.user)
     context = {
         "row": job_row(found, request.user),
-        "lines": found.lines.all(),
+        "lines": lines_as_told(found, found.lines.all(), request.user),
         "alerts": of_job(request.user, found.pk),
         "children": job_rows(visible.filter(parent=found).order_by("created_at"), request.user, folded=False),
         "retries": visible.filter(retry_of=found),
@@ -87,7 +88,7 @@ def cancel(request: SignedInRequest, pk: UUID) -> HttpResponse:
     outcome = (
         "is cancelled" if found.state == Job.State.CANCELLED else "is being cancelled: what it did is undone first"
     )
-    messages.success(request, f"“{found.label}” {outcome}.")
+    messages.success(request, f"“{job_as_told(found, request.user).label}” {outcome}.")
     return redirect("job", found.pk)
 
 
@@ -99,7 +100,8 @@ def retry(request: SignedInRequest, pk: UUID) -> HttpResponse:
     try:
         again = services.retry(job=found, user=request.user, confirm=request.POST.get("confirm", ""))
     except services.ConfirmationNeeded as error:
-        return render(request, "jobs/confirm.html", {"job": found, "error": error, "tried": "confirm" in request.POST})
+        told = job_as_told(found, request.user)
+        return render(request, "jobs/confirm.html", {"job": told, "error": error, "tried": "confirm" in request.POST})
     except NotPermitted as error:
         raise PermissionDenied(str(error)) from error
     except VmdashError as error:

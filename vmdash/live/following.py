@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from vmdash.access.naming import unnamed, without_place
 from vmdash.access.roles import Permission, can_everywhere
 from vmdash.exceptions import NotPermitted
 from vmdash.live import cache
@@ -80,7 +81,7 @@ class Following:
         message, sight = delivery.message, self.sights.seen
         kind = message["type"]
         if kind in ("job", "job_line"):
-            return delivery.text if self._hears_job(delivery) else None
+            return self._job_as_told(delivery) if self._hears_job(delivery) else None
         if kind == "screen":
             screens = self.sights.screens
             seen = screens is None or screens.has_guest(message["uuid"], message.get("host", 0))
@@ -108,6 +109,19 @@ class Following:
 
         job = delivery.message
         return covered(self.sights.jobs) or (job["requested_by"] == self.person and covered(self.sights.seen))
+
+    def _job_as_told(self, delivery: Delivery) -> str:
+        message, sight = delivery.message, self.sights.seen
+        hidden = set() if sight is None else set(message["names"]) - sight.names - sight.carrier_names
+        if not hidden:
+            return delivery.text
+        told = message | {
+            "host": "" if message["host"] in hidden else message["host"],
+            "names": [name for name in message["names"] if name not in hidden],
+        }
+        for words in {"label", "phase", "error", "text"} & message.keys():
+            told[words] = without_place(message[words], hidden) if words == "label" else unnamed(message[words], hidden)
+        return encode(cast(Any, told))
 
     def seen_of(self, tick: Tick, wanted: Collection[str] | None = None) -> Tick | None:
         """A host's tick, or what of it is about the guests in `wanted`, as far as this person may hear it."""

@@ -214,6 +214,9 @@ class JobChanged(TypedDict):
     state_label: str
     """What people read; "cancelling" while a running job is being undone."""
     host: str
+    names: list[str]
+    """The names of hosts that its words may have in them. Who is not told of one gets the words without it, and of
+    `host` nothing."""
     phase: str
     """What it does now, or what it waits for."""
     percent: int | None
@@ -239,6 +242,8 @@ class JobLogged(TypedDict):
     target_kind: str
     target_id: str
     host: str
+    names: list[str]
+    """As in `JobChanged`."""
     requested_by: str
     line: int
     """Grows from line to line."""

@@ -30,6 +30,7 @@ class Sight:
     """UUIDs of guests that are seen without their host."""
     carriers: frozenset[int] = frozenset()
     """The hosts of those."""
+    carrier_names: frozenset[str] = frozenset()
 
     def has_guest(self, uuid: str, host: int) -> bool:
         return host in self.hosts or uuid in self.guests
@@ -71,15 +72,16 @@ def _sight(person: User, reach: Reach, permission: Permission) -> Sight | None:
     if not reach.anywhere(permission):
         return Sight()
     hosts = dict(reached(Subject.HOST, person, permission).values_list("pk", "name"))
-    guests: list[tuple[UUID, int]] = []
+    guests: list[tuple[UUID, int, str]] = []
     if reach.ids(permission, Scope.TAG) or reach.ids(permission, Scope.GUEST):
         alone = reached(Subject.GUEST, person, permission).exclude(host__in=list(hosts))
-        guests = list(alone.values_list("pk", "host"))
+        guests = list(alone.values_list("pk", "host", "host__name"))
     return Sight(
         frozenset(hosts),
         frozenset(hosts.values()),
-        frozenset(str(uuid) for uuid, _ in guests),
-        frozenset(host for _, host in guests),
+        frozenset(str(uuid) for uuid, _, _ in guests),
+        frozenset(host for _, host, _ in guests),
+        frozenset(name for _, _, name in guests),
     )
 
 

@@ -15,6 +15,7 @@ from domains.rows import reason_words
 from hosts.models import Host
 from vmdash.jobs.models import Job
 from vmdash.jobs.timeline import SAME_THING
+from vmdash.jobs.told import as_told
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AnonymousUser
@@ -37,9 +38,9 @@ class Happening:
 
 
 def last_hour(user: User | AnonymousUser, hosts: Iterable[Host]) -> list[Happening]:
-    """The newest first, at most `MOST`. Two queries."""
+    """The newest first, at most `MOST`. Three queries at most."""
     since = timezone.now() - PERIOD
-    jobs = list(Job.objects.visible_to(user).filter(created_at__gt=since)[: 2 * MOST])
+    jobs = as_told(Job.objects.visible_to(user).filter(created_at__gt=since)[: 2 * MOST], user)
     changed = Domain.objects.visible_to(user).filter(state_since__gt=since, state_since_known=True)
     guests = changed.only("name", "state", "state_reason", "state_since").order_by("-state_since")[: 2 * MOST]
     found = [*_jobs(jobs), *_guests(guests, jobs), *_hosts(hosts, since)]

@@ -15,6 +15,7 @@ from vmdash.jobs import services
 from vmdash.jobs.forms import JobFilter
 from vmdash.jobs.models import Job as Row
 from vmdash.jobs.selectors import JobRow, job_row, job_rows, jobs_for
+from vmdash.jobs.told import lines_as_told
 
 router = Router(tags=["jobs"])
 
@@ -29,7 +30,7 @@ class Job(Schema):
     target_kind: str
     target_id: str
     target_name: str
-    host: str
+    host: str = Field(description="Empty also where you are not told of it: see “People and what they may do”.")
     requested_by: str
     requested_with: str = Field(description="The name of the token, if by one.")
     created_at: datetime
@@ -120,7 +121,8 @@ def get_job(request: SignedInRequest, job_id: UUID) -> Job:
 @allow(Permission.VIEW)
 def get_job_log(request: SignedInRequest, job_id: UUID, lines: Query[LinesAfter]) -> list[JobLine]:
     """What it has said so far; with `after`, what it has said since."""
-    found = _job(request, job_id).lines.filter(pk__gt=lines.after)
+    job = _job(request, job_id)
+    found = lines_as_told(job, job.lines.filter(pk__gt=lines.after), request.user)
     return [JobLine(number=line.pk, at=line.at, text=line.text) for line in found]
 
 

@@ -19,7 +19,7 @@ from vmdash.api.shapes import Line, Paging, Window, same_named
 
 router = Router(tags=["fleet"])
 
-_HOST = "Empty: a host that you may not see."
+_HOST = "Empty: a host that you may not see, and where none of your guests is now."
 
 
 class Moment(Schema):

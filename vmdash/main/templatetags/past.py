@@ -91,7 +91,8 @@ def _words(guest: GuestThen, lost: float | None) -> str:
 
 def _why(tile: HostThen) -> str:
     if tile.host is None:
-        return f'<p class="small why">{"There is no such host any more." if tile.name else "You may not see them."}</p>'
+        words = "You see these guests, and not the host." if tile.exists else "There is no such host any more."
+        return f'<p class="small why">{words if tile.name else "You may not see them."}</p>'
     if tile.was_away and tile.connection:
         since = timezone.localtime(tile.connection.at).strftime("%-d %b %Y, %H:%M")
         reason = f". {escape(tile.connection.reason)}" if tile.connection.reason else ""
