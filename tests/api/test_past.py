@@ -72,7 +72,10 @@ def test_hosts_and_guests_are_told_as_they_were(
 ) -> None:
     one, two = hosts
     record(victoria_metrics, web1, one, MORNING, 0.31)
-    poll(lambda: guests_at(calls, MORNING)["items"][0]["steal_percent"], 20, "the figures")
+    poll(
+        lambda: (guest := guests_at(calls, MORNING)["items"][0])["steal_percent"] and guest["answered"], 20, "the guest"
+    )
+    poll(lambda: (found := fleet_at(calls, MORNING))["steal_percent"] and found["worst"], 20, "the figures")
     told = fleet_at(calls, MORNING)
     assert (told["guests"], told["active"], told["note"], told["not_recorded"]) == (1, 1, "", [])
     assert told["at"].startswith(f"{moment(MORNING):%Y-%m-%dT%H:%M:%S}")
