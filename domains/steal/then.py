@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from vmdash.metrics.query import labelled_at, labels
 from vmdash.metrics.ranges import some_readings_s
 
 MOST_BY_NAME = 100
-"""So many are asked for by their UUIDs; more are all read."""
+"""So many are asked for by their UUIDs in one request: stores refuse what is too long."""
 MOST_OF_ALL = 200
 
 
@@ -17,16 +17,39 @@ Told = list[tuple[str, str, float]]
 """UUID, the name of a host, and percent."""
 
 
-def ask_steal(at_s: int, only: Collection[UUID] = ()) -> Told:
-    """What guests lost of the time of their vCPUs, where it is recorded: these, or those that lost the most of all. One
-    request, and none to the database.
+def ask_steal(at_s: int, guests: Sequence[UUID]) -> Told:
+    """What these guests lost of the time of their vCPUs, where it is recorded. One request for each `MOST_BY_NAME`.
 
     Raises:
         Unavailable: the history store does not answer.
     """
-    which = labels(uuid=[str(uuid) for uuid in only]) if 0 < len(only) <= MOST_BY_NAME else ""
-    each = f"100 * avg by (uuid, host) (rate(libvirt_domain_vcpu_delay_seconds_total{which}[{some_readings_s()}s]))"
-    asked = f"({each})" if only else f"topk({MOST_OF_ALL}, {each})"
+    parts = (guests[begin : begin + MOST_BY_NAME] for begin in range(0, len(guests), MOST_BY_NAME))
+    return [one for part in parts for one in _ask(at_s, f"({_lost(labels(uuid=map(str, part)))})")]
+
+
+def ask_steal_on(at_s: int, hosts: Collection[str]) -> Told:
+    """What all guests on these hosts lost, or on all that there are. One request.
+
+    Raises:
+        Unavailable: the history store does not answer.
+    """
+    return _ask(at_s, f"({_lost(labels(host=sorted(hosts)) if hosts else '')})")
+
+
+def ask_most_steal(at_s: int) -> Told:
+    """Of all guests those that lost the most. One request.
+
+    Raises:
+        Unavailable: the history store does not answer.
+    """
+    return _ask(at_s, f"topk({MOST_OF_ALL}, {_lost()})")
+
+
+def _lost(which: str = "") -> str:
+    return f"100 * avg by (uuid, host) (rate(libvirt_domain_vcpu_delay_seconds_total{which}[{some_readings_s()}s]))"
+
+
+def _ask(at_s: int, asked: str) -> Told:
     return [
         (told.get("uuid", ""), told.get("host", ""), value) for _, told, value in labelled_at({"steal": asked}, at_s)
     ]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery, Value
 
 from domains.models import Domain, DomainState, GuestEvent
 
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from vmdash.access.models import User
 
 MOST_CHANGES = 15
-_CHUNK = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,30 +40,71 @@ class GuestThen:
         return str(DomainState(self.state).label)
 
 
-def guests_then(
-    user: User | AnonymousUser, at: datetime, *, seen_whole: Collection[str], only: Collection[UUID] | None = None
-) -> list[GuestThen]:
-    """The guests that were defined at that moment, in no order, as far as `user` may know of them; `only`: of these.
-    Two queries.
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Of which guests somebody may know how they were at a moment.
 
     Those that exist now are seen by whoever may see them now. Of those that do not, only the names of the hosts where
-    they were are left to decide by: they are seen by those who may see everything on that host (`seen_whole`).
+    they were are left to decide by: they are seen by those who may see everything on that host.
     """
-    return [
-        GuestThen(*told, still=still)
-        for still, events in ((True, _still_there(user, at, only)), (False, _gone_since(at, seen_whole, only)))
-        for told in events.values_list("uuid", "name", "host_name", "state", "at")
-    ]
+
+    user: User | AnonymousUser
+    at: datetime
+    whole: Collection[str]
+    """The names of the hosts on which they may see everything."""
+    on: Collection[str] | None = None
+    """On these hosts alone."""
+
+    def last_events(self, only: Collection[UUID] | None = None) -> list[QuerySet[GuestEvent]]:
+        """What tells of guests that are still there, and of those that are gone since; `only`: of these."""
+        found: list[QuerySet[GuestEvent]] = [
+            _still_there(self.user, self.at, only).annotate(still=Value(True)),
+            _gone_since(self.at, self.whole, only).annotate(still=Value(False)),
+        ]
+        return found if self.on is None else [events.filter(host_name__in=self.on) for events in found]
 
 
-def counts_then(user: User | AnonymousUser, at: datetime, *, seen_whole: Collection[str]) -> Counter[tuple[str, str]]:
+def guests_then(look: Look, only: Collection[UUID] | None = None) -> dict[UUID, GuestThen]:
+    """The guests that were defined at that moment, in no order; `only`: of these. Two queries."""
+    found = (told for events in look.last_events(only) for told in events.values_list(*_OF_GUEST))
+    return {told[0]: GuestThen(*told) for told in found}
+
+
+def part_by_name(look: Look, part: slice) -> tuple[list[GuestThen], int]:
+    """Some of them in the order of their names, and how many there are in all. Two queries, which sort and count by
+    themselves."""
+    still, gone = (events.values_list(*_OF_GUEST) for events in look.last_events())
+    every = still.union(gone, all=True)
+    return [GuestThen(*told) for told in every.order_by("name", "uuid")[part]], every.count()
+
+
+def counts_then(look: Look) -> Counter[tuple[str, str]]:
     """How many of them there were, by the name of their host and their state. Two queries, which count by themselves:
     to read each guest of a large fleet takes several times as long."""
     found = Counter[tuple[str, str]]()
-    for events in (_still_there(user, at, None), _gone_since(at, seen_whole, None)):
+    for events in look.last_events():
         for host_name, state, number in events.values_list("host_name", "state").annotate(number=Count("pk")):
             found[host_name, state] += number
     return found
+
+
+def changes_before(look: Look, since: datetime) -> list[GuestEvent]:
+    """What changed last in the time before the moment, the newest first, of those guests alone. One query, however much
+    happened to others."""
+    last = GuestEvent.objects.filter(uuid=OuterRef("uuid"), at__lte=look.at).order_by("-at", "-id")
+    found = GuestEvent.objects.filter(at__gt=since, at__lte=look.at).alias(
+        last_kind=Subquery(last.values("kind")[:1]), last_host=Subquery(last.values("host_name")[:1])
+    )
+    still = Q(uuid__in=Domain.objects.visible_to(look.user).order_by().values("pk"))
+    gone = Q(uuid__in=_went(look.at).values("uuid"), last_host__in=look.whole)
+    found = found.filter(still | gone, last_kind__in=_DEFINED)
+    if look.on is not None:
+        found = found.filter(last_host__in=look.on)
+    return list(found.order_by("-at", "-id")[:MOST_CHANGES])
+
+
+_OF_GUEST = ("uuid", "name", "host_name", "state", "at", "still")
+_DEFINED = [kind for kind in GuestEvent.Kind.values if kind != GuestEvent.Kind.GONE]
 
 
 def _still_there(user: User | AnonymousUser, at: datetime, only: Collection[UUID] | None) -> QuerySet[GuestEvent]:
@@ -76,26 +115,17 @@ def _still_there(user: User | AnonymousUser, at: datetime, only: Collection[UUID
 
 
 def _gone_since(at: datetime, seen_whole: Collection[str], only: Collection[UUID] | None) -> QuerySet[GuestEvent]:
-    went = GuestEvent.objects.filter(kind=GuestEvent.Kind.GONE, at__gt=at).order_by()
-    went = went.exclude(uuid__in=Domain.objects.present().order_by().values("pk"))
+    went = _went(at)
     if only is not None:
         went = went.filter(uuid__in=only)
     newest = went.annotate(event=_newest(at, of="uuid")).values("event")
     return _newest_of(newest).filter(host_name__in=seen_whole)
 
 
-def changes_before(
-    at: datetime, since: datetime, shown: Callable[[Collection[UUID]], Mapping[UUID, GuestThen]]
-) -> list[tuple[GuestEvent, GuestThen]]:
-    """What changed in the time before a moment, the newest first, with the guests that it is about. `shown` tells which
-    of some guests may be shown; it is asked until there are enough."""
-    found = GuestEvent.objects.filter(at__gt=since, at__lte=at).order_by("-at", "-id")
-    changes: list[tuple[GuestEvent, GuestThen]] = []
-    events = found.iterator(chunk_size=_CHUNK)
-    while len(changes) < MOST_CHANGES and (some := list(islice(events, _CHUNK))):
-        guests = shown({event.uuid for event in some})
-        changes += [(event, guests[event.uuid]) for event in some if event.uuid in guests]
-    return changes[:MOST_CHANGES]
+def _went(at: datetime) -> QuerySet[GuestEvent]:
+    """That guests went after a moment that are defined nowhere now."""
+    went = GuestEvent.objects.filter(kind=GuestEvent.Kind.GONE, at__gt=at).order_by()
+    return went.exclude(uuid__in=Domain.objects.present().order_by().values("pk"))
 
 
 def first_event_at() -> datetime | None:

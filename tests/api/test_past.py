@@ -72,7 +72,10 @@ def test_hosts_and_guests_are_told_as_they_were(
 ) -> None:
     one, two = hosts
     record(victoria_metrics, web1, one, MORNING, 0.31)
-    poll(lambda: guests_at(calls, MORNING)["items"][0]["steal_percent"], 20, "the figures")
+    poll(
+        lambda: (guest := guests_at(calls, MORNING)["items"][0])["steal_percent"] and guest["answered"], 20, "the guest"
+    )
+    poll(lambda: (found := fleet_at(calls, MORNING))["steal_percent"] and found["worst"], 20, "the figures")
     told = fleet_at(calls, MORNING)
     assert (told["guests"], told["active"], told["note"], told["not_recorded"]) == (1, 1, "", [])
     assert told["at"].startswith(f"{moment(MORNING):%Y-%m-%dT%H:%M:%S}")
@@ -110,7 +113,18 @@ def test_what_was_not_recorded_is_said(
     assert "history store does not answer" in fleet_at(calls, MORNING)["note"]
     away = guests_at(calls, MORNING)
     assert "history store does not answer" in away["note"]
-    assert [(one["name"], one["state"]) for one in away["items"]] == [("web1", "running")]
+    # The host of the first was away, which is in the database.
+    assert [(one["name"], one["state"], one["answered"]) for one in away["items"]] == [("web1", "running", False)]
+    assert of(fleet_at(calls, MORNING), hosts[1])["answered"] is None
+    assert [one["answered"] for one in guests_at(calls, EVENING)["items"]] == [None]
+
+
+def test_of_a_host_that_was_removed_it_is_not_known_whether_it_answered(
+    calls: Caller, hosts: tuple[Host, Host], web1: Domain
+) -> None:
+    Host.objects.filter(pk=hosts[0].pk).delete()
+    assert of(fleet_at(calls, MORNING), hosts[0])["answered"] is None
+    assert [(one["host"], one["answered"]) for one in guests_at(calls, MORNING)["items"]] == [(hosts[0].name, None)]
 
 
 @pytest.mark.parametrize("what", ["/fleet/past", "/fleet/past/guests"])
@@ -172,10 +186,10 @@ def test_who_sees_one_host_learns_nothing_of_others(
     calls = Caller(person)
     told, guests = fleet_at(calls, MORNING), guests_at(calls, MORNING)
     assert [(each["name"], each["host"], each["answered"]) for each in guests["items"]] == [
-        ("web1", "", False),
-        ("web2", "", False),
+        ("web1", "", None),
+        ("web2", "", None),
     ]
-    assert of(told, "")["states"] == {"running": 2}
+    assert (of(told, "")["states"], of(told, "")["answered"]) == ({"running": 2}, None)
     assert [change["words"] for change in told["changes"]] == ["seen on a host that you may not see: running"]
     for answer in (told, guests):
         assert "secret1" not in str(answer)
@@ -185,7 +199,7 @@ def test_who_sees_one_host_learns_nothing_of_others(
 @pytest.mark.usefixtures("one_connection")
 def test_the_command_line_lists_both(
     calls: Caller, hosts: tuple[Host, Host], web1: Domain, monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], settings: Settings,
 ) -> None:  # fmt: skip
     monkeypatch.setenv("VMDASH_CLI_URL", "http://testserver")
     monkeypatch.setenv("VMDASH_CLI_TOKEN", calls.text)
@@ -204,3 +218,8 @@ def test_the_command_line_lists_both(
     assert {line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]} == {host.name for host in hosts}
     assert run(str(BEGIN - 60)) == REFUSED
     assert "Nothing is kept of that time." in capsys.readouterr().err
+    settings.TSDB_URL = "http://127.0.0.1:9"
+    assert run(str(MORNING)) == 0
+    assert "last known" not in capsys.readouterr().out
+    assert run(str(MORNING), "--hosts") == 0
+    assert [line.split()[2] for line in capsys.readouterr().out.splitlines()] == ["ANSWERED", "–", "–"]

@@ -14,16 +14,17 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import Settings
 
-from domains.models import Domain, DomainQuerySet, DomainState, GuestEvent
+from domains.models import Domain, DomainState, GuestEvent
+from domains.steal import then as steal_module
 from domains.timeline import fleet as past_module
 from domains.timeline.fleet import FleetThen, HostThen, fleet_then
-from hosts.models import Host, HostEvent
+from hosts.models import Host, HostEvent, Site
 from tests.factories import DomainFactory, HostFactory, SiteFactory, UserFactory
 from tests.polling import poll
 from tests.queries import queries_of
 from vmdash.access.models import Grant, User
 from vmdash.access.reach import Scope
-from vmdash.access.roles import Permission, Role
+from vmdash.access.roles import Role
 
 pytestmark = pytest.mark.django_db
 
@@ -148,12 +149,17 @@ def test_a_value_that_is_old_is_not_shown_as_of_then(
 
 
 def test_without_the_history_store_states_and_places_are_there(
-    hosts: tuple[Host, Host], guest: Domain, viewer_client: Client, settings: Settings
+    hosts: tuple[Host, Host], guest: Domain, viewer: User, viewer_client: Client, settings: Settings
 ) -> None:
     settings.TSDB_URL = "http://127.0.0.1:9"
+    HostEvent.objects.create(host=hosts[1], at=moment(MORNING - 600), state="unreachable", reason="No route.")
+    past = then(viewer, MORNING)
+    assert tile(past, hosts[0].name).answered is None  # that is not known without figures
+    assert tile(past, hosts[1].name).answered is False  # which is in the database
     page = text(viewer_client, at=MORNING)
     assert "The history store does not answer. States and places are there, steal, CPU and memory are not." in page
     assert "web1 : running" in page
+    assert "as last known" not in page
 
 
 def test_a_host_that_was_away_says_so_and_its_guests_are_as_last_known(
@@ -231,37 +237,31 @@ def test_a_time_is_also_taken_as_the_field_writes_it(
     assert f'value="{local}"' in page
 
 
-def limit_to(monkeypatch: pytest.MonkeyPatch, guests: set[str], whole_hosts: set[str]) -> None:
-    """As grants on single guests and hosts would: these guests, and everything on these hosts."""
-    everything = DomainQuerySet.visible_to
-
-    def visible_to(self: DomainQuerySet, user: User) -> DomainQuerySet:
-        return everything(self, user).filter(name__in=guests)
-
-    def can(user: User, permission: Permission, obj: Host | None = None) -> bool:
-        return obj is not None and obj.name in whole_hosts
-
-    monkeypatch.setattr(DomainQuerySet, "visible_to", visible_to)
-    monkeypatch.setattr(past_module, "can", can)
+def granted(person: User, *things: Domain | Host | Site) -> User:
+    """A viewer of these, read anew."""
+    for thing in things:
+        scope = {Domain: Scope.GUEST, Host: Scope.HOST, Site: Scope.SITE}[type(thing)]
+        Grant.objects.create(person=person, role=Role.VIEWER, scope=scope, scope_id=str(thing.pk))
+    return User.objects.get(pk=person.pk)
 
 
 def test_guests_of_others_are_never_seen(
-    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User, viewer_client: Client,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User, nobody: User, nobody_client: Client
+) -> None:
     secret = DomainFactory.create(name="secret1", host=hosts[0])
     event(secret, NOW - 2 * 86_400, "seen", hosts[0])
     event(secret, EVENING - 60, "state", hosts[0], "crashed")
     record(victoria_metrics, secret, hosts[0], MORNING, 0.5)
     poll(lambda: then(viewer, MORNING).steal, 20, "the figures")
-    limit_to(monkeypatch, {"web1"}, set())
+    granted(nobody, guest)
     for at in (MORNING, EVENING):
-        assert "secret1" not in viewer_client.get("/", {"at": at}).content.decode()
-        assert "web1" in viewer_client.get("/", {"at": at}).content.decode()
+        page = nobody_client.get("/", {"at": at}).content.decode()
+        assert "secret1" not in page
+        assert "web1" in page
 
 
 def test_guests_that_are_gone_are_seen_by_those_who_see_the_whole_host(
-    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User, monkeypatch: pytest.MonkeyPatch
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User, nobody: User
 ) -> None:
     gone = DomainFactory.create(name="gone1", host=hosts[0], gone_at=moment(EVENING))
     event(gone, NOW - 2 * 86_400, "seen", hosts[0])
@@ -269,10 +269,10 @@ def test_guests_that_are_gone_are_seen_by_those_who_see_the_whole_host(
     gone.delete()  # the events outlive its row
     assert ("gone1", "running") in names(then(viewer, MORNING), hosts[0].name)
     assert ("gone1", "running") not in names(then(viewer, EVENING + 1), hosts[0].name)
-    limit_to(monkeypatch, {"web1"}, {hosts[1].name})
-    assert names(then(viewer, MORNING), hosts[0].name) == [("web1", "running")]
-    limit_to(monkeypatch, {"web1"}, {hosts[0].name})
-    assert names(then(viewer, MORNING), hosts[0].name) == [("gone1", "running"), ("web1", "running")]
+    some = granted(nobody, guest, hosts[1])
+    assert names(then(some, MORNING), "") == [("web1", "running")]
+    whole = granted(nobody, hosts[0])
+    assert names(then(whole, MORNING), hosts[0].name) == [("gone1", "running"), ("web1", "running")]
 
 
 def test_a_guest_keeps_its_place_on_a_host_that_was_removed(
@@ -281,6 +281,7 @@ def test_a_guest_keeps_its_place_on_a_host_that_was_removed(
     name = hosts[0].name
     Host.objects.filter(pk=hosts[0].pk).delete()
     assert names(then(viewer, MORNING), name) == [("web1", "running")]
+    assert tile(then(viewer, MORNING), name).answered is None
     assert "There is no such host any more." in text(viewer_client, at=MORNING)
 
 
@@ -336,6 +337,85 @@ def test_a_large_fleet_takes_no_more_queries(
         event(DomainFactory.create(name=f"more{number}", host=hosts[0]), NOW - 2 * 86_400, "seen", hosts[0])
     assert queries_of(lambda: then(viewer, MORNING)) == few
     assert len(tile(then(viewer, MORNING), hosts[0].name).guests) == 31
+
+
+@pytest.mark.parametrize("most", [2_000, 1])
+def test_more_hosts_of_somebody_who_sees_a_part_take_no_more_queries(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, nobody: User, monkeypatch: pytest.MonkeyPatch,
+    most: int,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(past_module, "MOST_GUESTS", most)
+    site = SiteFactory.create()
+    Host.objects.filter(pk=hosts[0].pk).update(site=site)
+    person = granted(nobody, site, hosts[1])
+    assert person.reach.is_something  # what they may see is read once, the first time
+    event(DomainFactory.create(name="web2", host=hosts[0]), NOW - 2 * 86_400, "seen", hosts[0])
+    few = queries_of(lambda: then(person, MORNING))
+    for number in range(6):
+        host = HostFactory.create(site=site)
+        HostEvent.objects.create(host=host, at=moment(NOW - 2 * 86_400), state="up")
+        event(DomainFactory.create(name=f"more{number}", host=host), NOW - 2 * 86_400, "seen", host)
+    assert queries_of(lambda: then(person, MORNING)) == few
+    past = then(person, MORNING)
+    assert (len(past.hosts), past.guests) == (8, 8)
+
+
+def test_whatever_happened_to_others_takes_no_more_queries_and_hides_nothing(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, nobody: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past_module, "MOST_GUESTS", 1)  # so that it counts as a large fleet
+    person = granted(nobody, hosts[1])
+    assert person.reach.is_something
+    event(DomainFactory.create(name="web2", host=hosts[1]), EVENING - 3000, "seen", hosts[1])
+    few = queries_of(lambda: then(person, EVENING))
+    secret = DomainFactory.create(name="secret1", host=hosts[0])
+    GuestEvent.objects.bulk_create(
+        GuestEvent(uuid=secret.pk, name="secret1", at=moment(EVENING - number), kind="state",
+                   host_name=hosts[0].name, state=("paused", "running")[number % 2])
+        for number in range(500)
+    )  # fmt: skip
+    assert queries_of(lambda: then(person, EVENING)) == few
+    told = [(change.guest.name, change.words) for change in then(person, EVENING).changes]
+    assert told == [("web1", f"moved to {hosts[1].name}"), ("web2", f"seen on {hosts[1].name}: running")]
+
+
+def test_what_guests_lost_is_known_whatever_others_lost(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User, nobody: User,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Of a large fleet, of which the store is asked for few of those that lost the most."""
+    monkeypatch.setattr(past_module, "MOST_GUESTS", 1)
+    monkeypatch.setattr(past_module, "MOST_OF_ALL", 2)
+    monkeypatch.setattr(steal_module, "MOST_OF_ALL", 2)
+    quiet = DomainFactory.create(name="quiet1", host=hosts[1])
+    event(quiet, NOW - 2 * 86_400, "seen", hosts[1])
+    record(victoria_metrics, quiet, hosts[1], MORNING, 0.02)
+    for number in range(4):
+        loud = DomainFactory.create(name=f"loud{number}", host=hosts[number % 2])
+        event(loud, NOW - 2 * 86_400, "seen", hosts[number % 2])
+        record(victoria_metrics, loud, hosts[number % 2], MORNING, 0.5)
+    record(victoria_metrics, guest, hosts[0], MORNING, 0.04)
+    person = granted(nobody, guest, quiet)
+    poll(lambda: len(then(person, MORNING).worst) == 2, 20, "the figures")
+    worst = [(loss.guest.name, round(loss.percent)) for loss in then(person, MORNING).worst]
+    assert worst == [("web1", 4), ("quiet1", 2)]
+    loudest = poll(lambda: then(viewer, MORNING).worst, 20, "those of all")
+    assert {loss.guest.name[:4] for loss in loudest} == {"loud"}
+
+
+def test_a_fleet_that_was_small_then_is_drawn_with_names_however_large_it_is_now(
+    victoria_metrics: str, hosts: tuple[Host, Host], guest: Domain, viewer: User, viewer_client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(past_module, "MOST_GUESTS", 2)
+    record(victoria_metrics, guest, hosts[0], MORNING, 0.31)
+    for number in range(3):
+        event(DomainFactory.create(name=f"more{number}", host=hosts[0]), EVENING, "seen", hosts[0])
+    assert names(then(viewer, MORNING), hosts[0].name) == [("web1", "running")]
+    poll(lambda: then(viewer, MORNING).steal.get(guest.pk), 20, "the figures")
+    assert "web1 : running, lost 31 % of its CPU time" in text(viewer_client, at=MORNING)
+    assert all(not host.guests for host in then(viewer, EVENING).hosts)
+    assert then(viewer, EVENING).guests == 4
 
 
 def test_the_slider_stands_at_the_moment_and_ends_now(

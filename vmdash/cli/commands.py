@@ -43,7 +43,7 @@ GUESTS: Sequence[Column] = (
 PAST_HOSTS: Sequence[Column] = (
     ("NAME", lambda host: host["name"] or "others"),
     ("STATE", lambda host: host["state"]),
-    ("ANSWERED", lambda host: "yes" if host["answered"] else "no"),
+    ("ANSWERED", lambda host: {True: "yes", False: "no", None: None}[host["answered"]]),
     ("ACTIVE", lambda host: host["active"]),
     ("GUESTS", lambda host: host["guests"]),
     ("CPU %", lambda host: host["cpu_percent"]),
@@ -51,7 +51,7 @@ PAST_HOSTS: Sequence[Column] = (
 )
 PAST_GUESTS: Sequence[Column] = (
     ("NAME", lambda guest: guest["name"]),
-    ("STATE", lambda guest: guest["state_words"] + ("" if guest["answered"] else " (last known)")),
+    ("STATE", lambda guest: guest["state_words"] + (" (last known)" if guest["answered"] is False else "")),
     ("HOST", lambda guest: guest["host"] or None),
     ("SINCE", lambda guest: guest["since"]),
     ("STEAL %", lambda guest: guest["steal_percent"]),

@@ -10,6 +10,7 @@ from ninja import Field, Query, Router, Schema
 from domains.models import ACTIVE_STATES
 from domains.timeline import fleet
 from domains.timeline.fleet import FleetThen, fleet_then
+from domains.timeline.guests import ListedGuest, PartThen, part_then
 from domains.timeline.moments import kept_moment
 from domains.timeline.then import GuestThen
 from hosts.models import Host
@@ -36,7 +37,9 @@ class PastHost(Schema):
 
     name: str = Field(description=_HOST)
     exists: bool = Field(description="There is such a host now, and you may see it.")
-    answered: bool = Field(description="It was connected and has figures; otherwise its guests are as last known.")
+    answered: bool | None = Field(
+        description="It was connected and has figures. false: its guests are as last known; null: that is not known."
+    )
     state: str | None
     state_since: datetime | None
     state_reason: str | None
@@ -100,19 +103,22 @@ class PastGuest(Schema):
     state: str
     state_words: str
     since: datetime = Field(description="It was in this state and at this place from then on.")
-    answered: bool = Field(description="Its host did; otherwise this is as it was last known.")
+    answered: bool | None = Field(
+        description="Its host did. false: this is as it was last known; null: that is not known."
+    )
     exists: bool = Field(description="There is such a guest now.")
     steal_percent: float | None = Field(description="In the minute before; null: not recorded.")
 
     @classmethod
-    def of(cls, guest: GuestThen, past: FleetThen, answered: set[str]) -> "PastGuest":
+    def of(cls, listed: ListedGuest) -> "PastGuest":
+        guest = listed.guest
         return cls(
             **same_named(guest, "uuid", "name", "state", "since"),
             host=guest.host_name,
             state_words=guest.label,
-            answered=guest.host_name in answered,
+            answered=listed.answered,
             exists=guest.still,
-            steal_percent=past.steal.get(guest.uuid),
+            steal_percent=listed.steal,
         )
 
 
@@ -146,11 +152,10 @@ def list_past_guests(request: SignedInRequest, wish: Query[PartOfMoment]) -> Pas
     """Guests as they were, by name: those that you may see now, and those gone since from hosts that you see whole."""
     at, _ = kept_moment(wish.at)
     part = slice(wish.offset, wish.offset + wish.limit)
-    past = fleet_then(request.user, at, _hosts(request, wish.site), site=wish.site, part=part)
-    answered = {host.name for host in past.hosts if host.answered}
+    past = part_then(request.user, at, _hosts(request, wish.site), part, site=wish.site)
     return PastGuests(
-        items=[PastGuest.of(guest, past, answered) for guest in past.listed],
-        total=past.guests,
+        items=[PastGuest.of(listed) for listed in past.guests],
+        total=past.total,
         offset=wish.offset,
         limit=wish.limit,
         note=_note(past),
@@ -166,7 +171,7 @@ def _hosts(request: SignedInRequest, site: str) -> list[Host]:
     return found
 
 
-def _note(past: FleetThen) -> str:
+def _note(past: FleetThen | PartThen) -> str:
     return past.unavailable or ("No figures were recorded at this moment." if past.without_figures else "")
 
 

@@ -98,6 +98,6 @@ def _why(tile: HostThen) -> str:
         reason = f". {escape(tile.connection.reason)}" if tile.connection.reason else ""
         words = Host.State(tile.connection.state).label
         return f'<p class="small why"><span class="bad">{words}</span> since {since}{reason}</p>'
-    if tile.figures is None:
+    if tile.answered is False:
         return '<p class="small why">No figures of this moment; guests as last known before.</p>'
     return ""
