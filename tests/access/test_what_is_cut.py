@@ -266,9 +266,17 @@ class TestAGuestAlone:
             assert answer.status_code == 200
             assert b"neighbour" not in answer.content
 
-    def test_sums_exports_and_time_travel_hold_no_host(self, world: World, client: Client) -> None:
+    def test_time_travel_tells_of_its_present_host_the_name_alone(self, world: World, client: Client) -> None:
         at = int(timezone.now().timestamp()) - 60
-        for url in (reverse("fleet"), f"{reverse('fleet')}?at={at}", reverse("capacity"), reverse("hosts")):
+        text = client.get(reverse("fleet"), {"at": str(at)}).content.decode()
+        assert f'<span class="name cut">{world.host.name}</span>' in text
+        assert reverse("host", args=[world.host.name]) not in text
+        assert "192.0.2.7" not in text
+        assert "neighbour" not in text
+        assert "0 hosts" in text
+
+    def test_sums_and_exports_hold_no_host(self, world: World, client: Client) -> None:
+        for url in (reverse("fleet"), reverse("capacity"), reverse("hosts")):
             answer = client.get(url)
             assert answer.status_code == 200
             assert world.host.name.encode() not in answer.content.replace(f"{WORD}-guest".encode(), b"")
