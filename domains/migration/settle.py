@@ -179,7 +179,8 @@ def _finish(
     if move.autostart and move.options.persistent:
         there.guest.set_autostart(True)
     if here.guest is not None and move.options.undefine_source and not here.is_active and here.persistent:
-        here.guest.undefine(managed_save=True, nvram=True)
+        with suppress(GuestNotFound):  # its own libvirtd was asked to, and may do so in the same moment
+            here.guest.undefine(managed_save=True, nvram=True)
     if move.remove_copied and (there.runs or not move.options.live) and not here.is_active:
         _remove_left_behind(ctx, move, source)
     return Settled(True, f"{move.name} {'runs' if move.options.live else 'is'} on {move.target.name}.", told)

@@ -1,8 +1,9 @@
-"""After a migration that was broken off: nothing of it stays at the target."""
+"""After a migration: of one that was broken off nothing stays at the target, of one that arrived at the source."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pytest
@@ -16,6 +17,8 @@ from tests.libvirtd import TestDriverHost
 from vmdash.jobs.context import JobContext
 from vmdash.virt import migration
 from vmdash.virt.connection import HostConnection
+from vmdash.virt.errors import GuestNotFound
+from vmdash.virt.guest import Guest
 from vmdash.virt.migration_types import MigrationOptions
 from vmdash.virt.states import GuestState, GuestStatus
 from vmdash.virt.xml.volume import VolumeSpec
@@ -34,8 +37,9 @@ def source(libvirtd: TestDriverHost) -> Iterator[TestDriverHost]:
     guest = libvirtd.connection.define(_GUEST.format(uuid=UUID))
     guest.start()
     yield libvirtd
-    guest.destroy()
-    guest.undefine()
+    with suppress(GuestNotFound):
+        guest.destroy()
+        guest.undefine()
 
 
 @pytest.fixture
@@ -60,7 +64,8 @@ def broken_off(source: TestDriverHost, target: TestDriverHost, *, was_defined_th
         parameters={
             "source": rows[0].pk,
             "target": rows[1].pk,
-            "options": MigrationOptions(live=True).stored(),
+            "options": MigrationOptions(live=True, undefine_source=True).stored(),
+            "remove_copied": False,
             "disks": [disk.stored()],
             "was_defined_there": was_defined_there,
         },
@@ -101,3 +106,29 @@ def test_what_arrived_may_go_away_by_itself_and_its_disk_goes_too(
     assert settled.words == "web1 runs on kvm1 as before."
     assert target.connection.pool(POOL).volumes() == []
     assert (UUID in [guest.uuid for guest in target.connection.guests()]) == was_defined_there
+
+
+def test_what_arrived_may_be_taken_from_its_source_by_libvirt_itself(
+    source: TestDriverHost, target: TestDriverHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ctx = broken_off(source, target, was_defined_there=False)
+    target.connection.define(_GUEST.format(uuid=UUID)).start()
+    left = source.connection.guest(UUID)
+    left.destroy()
+    real = settle.look
+
+    def look(connection: HostConnection, uuid: str) -> settle.Side:
+        side = real(connection, uuid)
+        if connection is target.connection:  # the source said before that it is still defined there
+            left.undefine()
+        return side
+
+    monkeypatch.setattr(migration, "progress", lambda guest: None)  # the test driver knows no jobs
+    monkeypatch.setattr(migration, "completed", lambda guest: None)
+    undefine = Guest.undefine
+    monkeypatch.setattr(Guest, "undefine", lambda guest, **_: undefine(guest))  # nor firmware's variables
+    monkeypatch.setattr(settle, "look", look)
+    settled = settle.settle(ctx, Move.of(ctx.job), source.connection, target.connection)
+    assert settled.arrived
+    assert settled.words == "web1 runs on kvm2."
+    assert UUID not in [guest.uuid for guest in source.connection.guests()]
