@@ -203,7 +203,7 @@ def test_a_running_guest_is_merged_in_any_order(backup1: RealGuest, worker: Work
     backup1.write(3, offset_mib=3, length_mib=20)
     backup1.host.virsh("start", "backup1", "--paused")
     job = backup1.delete(first)
-    assert job.total_bytes and job.done_bytes == job.total_bytes
+    assert job.done_bytes == job.total_bytes  # both are 0 when it ends before it is first asked how far it is
     assert "Merging what was written since" in lines(job)
     assert backup1.state() == "paused"
     backup1.off()
