@@ -38,8 +38,10 @@ _RECORD_PLACES_S = 20
 class History(Protocol):
     """Takes raw counters for the history store; must not block."""
 
-    def guests(self, host: str, at_ms: int, read: Sequence[tuple[GuestStats, GuestStats]]) -> None:
-        """Of each: its states and CPU, and the rest."""
+    def guests(
+        self, host: str, at_ms: int, read: Sequence[tuple[GuestStats, GuestStats]], cpu_at_ms: int | None = None
+    ) -> None:
+        """Of each: its states and CPU, which were read at `cpu_at_ms` (None: at the same time), and the rest."""
 
     def node(self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> None: ...
 
@@ -93,6 +95,7 @@ class Sampler:
         self._sums = HostSums()
         self._elapsed_s = 0.0
         self._fast_at = 0.0
+        self._fast_at_ms: int | None = None
         self._cpu_times: dict[int, CpuTimes] = {}
 
     @property
@@ -109,6 +112,7 @@ class Sampler:
         """Read states and CPU of all guests. `active` (names by UUID) stands in where the driver has no statistics."""
         read = self._try("guest statistics", lambda: stats.fast(self._connection))
         now, at_ms = time.monotonic(), int(time.time() * 1000)
+        self._fast_at_ms = at_ms
         self._read_node_cpu()
         figures: dict[str, GuestFigures] = {}
         for one in read or ():
@@ -143,7 +147,8 @@ class Sampler:
                 continue  # it has come since the last round of the fast tier
             update_rest(known, one, now, at_ms)
             told.append((known.fast, one))
-        self._history.guests(self._connection.name, at_ms, told)
+        # A slow host may tell the rest much later than it told of CPUs: rates need the time of each.
+        self._history.guests(self._connection.name, at_ms, told, self._fast_at_ms)
 
     def node(self) -> None:
         """Read the host's memory; its part of the slow tier."""

@@ -48,10 +48,12 @@ class FakeHost:
         self.supported = True
         self.history: list[tuple[Any, ...]] = []
         self.sums: list[tuple[Any, ...]] = []
+        self.cpu_at_ms: list[int | None] = []
+        """When the CPU counters in `history` had been read."""
         self._node = SimpleNamespace(cpu_stats=self._cpu_stats, memory_use=self._memory_use)
         connection = cast(HostConnection, SimpleNamespace(name="kvm1", node=self._node))
         history = SimpleNamespace(
-            guests=lambda host, at_ms, read: self.history.extend((host, at_ms, *one) for one in read),
+            guests=self._record,
             node=lambda *told: self.history.append(told),
             sums=lambda *told: self.sums.append(told),
         )
@@ -67,6 +69,12 @@ class FakeHost:
         history = SimpleNamespace(placed=lambda *told: placed.append(told))
         self.sampler = Sampler(cast(HostConnection, connection), 7, cast(History, history))
         return placed
+
+    def _record(
+        self, host: str, at_ms: int, read: Sequence[tuple[GuestStats, GuestStats]], cpu_at_ms: int | None
+    ) -> None:
+        self.history.extend((host, at_ms, *one) for one in read)
+        self.cpu_at_ms.append(cpu_at_ms)
 
     def _told(self, answer: Any) -> Any:
         if not self.supported:
@@ -172,6 +180,16 @@ def test_memory_disks_and_network_come_from_the_slow_tier_with_their_own_time(ho
     assert (sample["rd"], sample["wr"], sample["rx"], sample["tx"]) == (450, 1, 7, None)
     assert (sample["slow_at"], tick["at"]) == (1_010_000, 1_012_000)
     assert len(host.history) == 2
+
+
+def test_what_cpus_did_is_recorded_with_the_time_of_its_reading_however_late_the_rest_comes(host: FakeHost) -> None:
+    """Else a host that answers late would seem to have used and lost more than all of the time."""
+    host.fast(reading("a"))
+    host.slow([reading("a")], after_s=9)
+    host.fast(reading("a"), after_s=3)
+    host.slow([reading("a")])
+    assert [at_ms for _, at_ms, *_ in host.history] == [1_009_000, 1_012_000]
+    assert host.cpu_at_ms == [1_000_000, 1_012_000]
 
 
 def test_the_host_s_own_work_is_read_in_two_rounds_and_then_left_alone(

@@ -43,3 +43,8 @@ def test_what_stays_the_same_may_be_left_out() -> None:
         "libvirt_domain,host=kvm1,domain=web1,uuid=u-1,vcpu=0 vcpu_delay_seconds_total=9e-9 5",
         "libvirt_domain,host=kvm1,domain=web1,uuid=u-1 memory_stats_rss_bytes=2048 5",
     ]
+
+
+def test_each_part_has_the_time_of_its_own_reading() -> None:
+    told = (GuestStats("u-1", "web1", Counters.of(one)) for one in ({"cpu.time": 7}, {"balloon.rss": 2}))
+    assert [line.split()[-1] for line in guest_lines("kvm1", 9, *told, cpu_at_ms=5).splitlines()] == ["5", "9"]

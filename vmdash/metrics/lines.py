@@ -77,12 +77,17 @@ _MOST_HEADS = 100_000
 """Guests whose labels are remembered."""
 
 
-def guest_lines(host: str, at_ms: int, cpu: GuestStats, rest: GuestStats, *, steady: bool = True) -> str:
-    """Everything known of one guest: `cpu` from the fast tier of sampling, `rest` from the slow one. Without `steady`,
-    those that are enough once a minute are left out."""
+def guest_lines(
+    host: str, at_ms: int, cpu: GuestStats, rest: GuestStats, *, cpu_at_ms: int | None = None, steady: bool = True
+) -> str:
+    """Everything known of one guest: `cpu` from the fast tier of sampling, `rest` from the slow one, each with the time
+    at which it was read (`cpu_at_ms`; None: the same). Without `steady`, those that are enough once a minute are left
+    out.
+    """
     head = _head(host, cpu.name, cpu.uuid)
     make = _all_rows if steady else _changing_rows
-    return "".join([told.layout.of(make).text(head, at_ms, told) for told in (cpu.raw, rest.raw)])
+    of_cpu = cpu.raw.layout.of(make).text(head, at_ms if cpu_at_ms is None else cpu_at_ms, cpu.raw)
+    return of_cpu + rest.raw.layout.of(make).text(head, at_ms, rest.raw)
 
 
 @lru_cache(maxsize=_MOST_HEADS)

@@ -78,15 +78,17 @@ class HistoryWriter:
         self._said_dropped = False
         self._said_disk = False
 
-    def guests(self, host: str, at_ms: int, read: Iterable[tuple[GuestStats, GuestStats]]) -> None:
-        self._add("".join([self._guest(host, at_ms, cpu, rest) for cpu, rest in read]))
+    def guests(
+        self, host: str, at_ms: int, read: Iterable[tuple[GuestStats, GuestStats]], cpu_at_ms: int | None = None
+    ) -> None:
+        self._add("".join([self._guest(host, at_ms, cpu, rest, cpu_at_ms) for cpu, rest in read]))
 
-    def _guest(self, host: str, at_ms: int, cpu: GuestStats, rest: GuestStats) -> str:
+    def _guest(self, host: str, at_ms: int, cpu: GuestStats, rest: GuestStats, cpu_at_ms: int | None) -> str:
         series = f"{host} {cpu.uuid}"  # elsewhere it has others
         if not self._steady.has_come(series, at_ms):
-            return guest_lines(host, at_ms, cpu, rest, steady=False)
+            return guest_lines(host, at_ms, cpu, rest, cpu_at_ms=cpu_at_ms, steady=False)
         # Ten minutes are over only where a minute is: every copy has what is steady.
-        return self._coarse.with_copy(series, at_ms, guest_lines(host, at_ms, cpu, rest))
+        return self._coarse.with_copy(series, at_ms, guest_lines(host, at_ms, cpu, rest, cpu_at_ms=cpu_at_ms))
 
     def node(self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> None:
         self._add(self._coarse.with_copy(host, at_ms, node_lines(host, at_ms, cpu, memory)))
