@@ -130,7 +130,8 @@ def fleet_then(user: User, at: datetime, hosts: Sequence[Host], *, site: str = "
     names = {host.name for host in hosts}
     look = Look(user, at, names, on=names if site else None)
     at_s = int(at.timestamp())
-    everything = not site and can_everywhere(user, Permission.VIEW)
+    sees_all = can_everywhere(user, Permission.VIEW)
+    everything = sees_all and not site
     with ThreadPoolExecutor(2) as store:  # it takes its time, as the database does
         asked = store.submit(figures_then, at_s)
         # What is large now mostly was so then: that is seen only when all have been counted.
@@ -157,10 +158,9 @@ def fleet_then(user: User, at: datetime, hosts: Sequence[Host], *, site: str = "
     told_of = hosts_told(user, {*(name for name, _ in groups), *(event.host_name for event, _ in changes)})
     found = [guest if guest.host_name in told_of else replace(guest, host_name="") for guest in found]
     places = _by_host(told_of, groups, found)
+    known = None if unavailable else figures
     # Who does not see everything is told of hosts alone that there are.
-    some_are_gone = can_everywhere(user, Permission.VIEW)
-    past_figures = None if unavailable else figures
-    tiles = _hosts(hosts, connections_then(hosts, at), past_figures, places, away_exist=not some_are_gone)
+    tiles = _hosts(hosts, connections_then(hosts, at), known, places, away_exist=not sees_all)
     return FleetThen(
         hosts=[tile for tile in tiles if tile.is_recorded],
         unrecorded=[tile.host for tile in tiles if tile.host and not tile.is_recorded],
