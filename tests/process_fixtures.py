@@ -70,12 +70,41 @@ def new_worker(workers: Workers) -> Iterator[Callable[[], Worker]]:
         worker.stop()
 
 
+class TestDriverHosts:
+    """The libvirtd that the tests of a module share, from the first one that asks for it.
+
+    libvirtd 9.0 can crash when a client goes while its event callbacks change (seen once, in DEREG_CB of
+    remote_daemon_dispatch.c). The test that it takes along fails; those after it get a new one.
+    """
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self._shared: TestDriverHost | None = None
+
+    def shared(self) -> TestDriverHost:
+        if self._shared and self._shared.has_ended():
+            self.stop()
+        self._shared = self._shared or TestDriverHost()
+        return self._shared
+
+    def stop(self) -> None:
+        if self._shared:
+            self._shared.stop()
+            self._shared = None
+
+
 @pytest.fixture(scope="module")
-def libvirtd() -> Iterator[TestDriverHost]:
+def libvirtds() -> Iterator[TestDriverHosts]:
+    hosts = TestDriverHosts()
+    yield hosts
+    hosts.stop()
+
+
+@pytest.fixture
+def libvirtd(libvirtds: TestDriverHosts) -> TestDriverHost:
     """A libvirtd with libvirt's test driver."""
-    host = TestDriverHost()
-    yield host
-    host.stop()
+    return libvirtds.shared()
 
 
 @pytest.fixture(scope="module")

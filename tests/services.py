@@ -49,11 +49,11 @@ class Server:
     def _wait(self, deadline_s: float = 60) -> None:
         """Wait until `_answers()`; when the process ends before, raise with what it logged."""
         try:
-            poll(lambda: self._ended() or self._answers(), deadline_s, f"{type(self).__name__} to answer")
+            poll(lambda: self.has_ended() or self._answers(), deadline_s, f"{type(self).__name__} to answer")
         except TimeoutError:
             self.stop()
             raise
-        if self._ended():
+        if self.has_ended():
             raise RuntimeError(f"{type(self).__name__} did not start: {(self.directory / 'log').read_text()}")
 
     @property
@@ -61,7 +61,7 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
-    def _ended(self) -> bool:
+    def has_ended(self) -> bool:
         return self._process is None or self._process.poll() is not None
 
     def _answers(self) -> bool:

@@ -20,8 +20,8 @@ class CollectorProcess(Server):
         super().__init__("collector")
         variables = [f"VMDASH_{name}={value}" for name, value in {**QUICK, **settings}.items()]
         self._start("env", *variables, sys.executable, ROOT / "manage.py", "collect")
-        poll(lambda: self._ended() or self._answers(), 60, "the collector to start")  # Python alone takes a while
-        if self._ended():
+        poll(lambda: self.has_ended() or self._answers(), 60, "the collector to start")  # Python alone takes a while
+        if self.has_ended():
             raise RuntimeError(f"The collector did not start: {self.log}")
 
     def _answers(self) -> bool:
@@ -49,6 +49,6 @@ class CollectorProcess(Server):
         return self._process.wait(timeout=deadline_s)
 
     def stop(self) -> None:
-        if self._ended():
+        if self.has_ended():
             self._process = None
         super().stop()
