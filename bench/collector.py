@@ -230,7 +230,7 @@ def _window(
         (_total("vm_rows_inserted_total") - samples) / took_s,
     )
     for one in collectors:
-        if one._ended():
+        if one.has_ended():
             raise RuntimeError(f"A collector ended:\n{one.log[-4000:]}")
     shares = {**{f"collector {n}": share for n, share in enumerate(seen.collectors, 1)}, **seen.others}
     print("  CPU: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
