@@ -43,7 +43,10 @@ class History(Protocol):
     ) -> None:
         """Of each: its states and CPU, which were read at `cpu_at_ms` (None: at the same time), and the rest."""
 
-    def node(self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> None: ...
+    def node(
+        self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None, cpu_at_ms: int | None = None
+    ) -> None:
+        """The machine itself; its CPU times were read at `cpu_at_ms` (None: at the same time)."""
 
     def sums(self, host: str, at_ms: int, sums: HostSums) -> None:
         """Over the guests of a host."""
@@ -71,6 +74,7 @@ class Round:
 @dataclass(slots=True)
 class _Node:
     cpu: CpuTimes | None = None
+    cpu_at_ms: int | None = None
     cpu_percent: float | None = None
     memory: MemoryUse | None = None
     memory_at_ms: int | None = None
@@ -152,11 +156,12 @@ class Sampler:
 
     def node(self) -> None:
         """Read the host's memory; its part of the slow tier."""
-        self._node.memory = self._try("memory statistics", self._connection.node.memory_use)
-        self._node.memory_at_ms = int(time.time() * 1000)
-        self._history.node(self._connection.name, self._node.memory_at_ms, self._node.cpu, self._node.memory)
+        node, name = self._node, self._connection.name
+        node.memory = self._try("memory statistics", self._connection.node.memory_use)
+        at_ms = node.memory_at_ms = int(time.time() * 1000)
+        self._history.node(name, at_ms, node.cpu, node.memory, node.cpu_at_ms)
         self._add_up()
-        self._history.sums(self._connection.name, self._node.memory_at_ms, self._sums)
+        self._history.sums(name, at_ms, self._sums)
 
     def _add_steal(self) -> None:
         known = [guest for guest in self._guests.values() if guest.steal_cores is not None]
@@ -265,7 +270,7 @@ class Sampler:
     def _read_node_cpu(self) -> None:
         read = self._try("CPU statistics", self._connection.node.cpu_stats)
         before, after = self._node.cpu, read.total if read else None
-        self._node.cpu = after
+        self._node.cpu, self._node.cpu_at_ms = after, int(time.time() * 1000)
         self._node.cpu_percent = _busy_percent(before, after) if before and after else None
 
     def _try(self, what: str, call: Callable[[], T]) -> T | None:

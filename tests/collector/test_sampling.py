@@ -192,6 +192,14 @@ def test_what_cpus_did_is_recorded_with_the_time_of_its_reading_however_late_the
     assert host.cpu_at_ms == [1_000_000, 1_012_000]
 
 
+def test_so_is_what_the_cpus_of_the_host_did(host: FakeHost) -> None:
+    host.fast()
+    host.now += 9
+    host.sampler.node()
+    _, at_ms, _, _, cpu_at_ms = host.history[-1]
+    assert (at_ms, cpu_at_ms) == (1_009_000, 1_000_000)
+
+
 def test_the_host_s_own_work_is_read_in_two_rounds_and_then_left_alone(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:

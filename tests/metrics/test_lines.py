@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from vmdash.metrics.lines import guest_lines
+from vmdash.metrics.lines import guest_lines, node_lines
 from vmdash.virt.counters import Counters
+from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.stats import GuestStats
 
 
@@ -48,3 +49,9 @@ def test_what_stays_the_same_may_be_left_out() -> None:
 def test_each_part_has_the_time_of_its_own_reading() -> None:
     told = (GuestStats("u-1", "web1", Counters.of(one)) for one in ({"cpu.time": 7}, {"balloon.rss": 2}))
     assert [line.split()[-1] for line in guest_lines("kvm1", 9, *told, cpu_at_ms=5).splitlines()] == ["5", "9"]
+
+
+def test_so_have_the_cpu_times_and_the_memory_of_a_host() -> None:
+    lines = node_lines("kvm1", 9, CpuTimes(-1, 1, 2, 3, 4), MemoryUse(-1, 8, 4, None, None), cpu_at_ms=5).splitlines()
+    assert {line.split()[-1] for line in lines if "cpu_seconds" in line} == {"5"}
+    assert {line.split()[-1] for line in lines if "cpu_seconds" not in line} == {"9"}

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import httpx
+import redis
 from django.conf import settings
 from django.db import OperationalError, connections
 from django.test import Client
@@ -81,7 +82,7 @@ class SendFile(VolumeDeed):
             connections.close_all()
             return False
         if upload.state == Upload.State.OPEN:
-            with suppress(httpx.HTTPError, OperationalError, OSError):
+            with suppress(httpx.HTTPError, OperationalError, redis.RedisError, OSError):  # as the page does
                 self._put(upload)
         return upload.state in (Upload.State.RECEIVED, Upload.State.CLOSED)
 

@@ -164,13 +164,16 @@ def taken_lines(host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, 
     )
 
 
-def node_lines(host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> str:
-    """The machine itself."""
+def node_lines(
+    host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None, *, cpu_at_ms: int | None = None
+) -> str:
+    """The machine itself; `cpu` was read at `cpu_at_ms` (None: at the same time)."""
     found = [row("libvirt", {"host": host}, {"up": 1}, at_ms)]
     if cpu:
         for mode in ("user", "system", "idle", "iowait"):
             seconds = getattr(cpu, f"{mode}_ns") / 1e9
-            found.append(row("libvirt_node", {"host": host, "mode": mode}, {"cpu_seconds_total": seconds}, at_ms))
+            read_ms = at_ms if cpu_at_ms is None else cpu_at_ms
+            found.append(row("libvirt_node", {"host": host, "mode": mode}, {"cpu_seconds_total": seconds}, read_ms))
     if memory:
         kib = {kind: getattr(memory, f"{kind}_kib") for kind in ("total", "free", "buffers", "cached")}
         told = {f"memory_{kind}_bytes": None if value is None else value * 1024 for kind, value in kib.items()}

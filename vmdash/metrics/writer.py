@@ -90,8 +90,10 @@ class HistoryWriter:
         # Ten minutes are over only where a minute is: every copy has what is steady.
         return self._coarse.with_copy(series, at_ms, guest_lines(host, at_ms, cpu, rest, cpu_at_ms=cpu_at_ms))
 
-    def node(self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None) -> None:
-        self._add(self._coarse.with_copy(host, at_ms, node_lines(host, at_ms, cpu, memory)))
+    def node(
+        self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None, cpu_at_ms: int | None = None
+    ) -> None:
+        self._add(self._coarse.with_copy(host, at_ms, node_lines(host, at_ms, cpu, memory, cpu_at_ms=cpu_at_ms)))
 
     def sums(self, host: str, at_ms: int, sums: HostSums) -> None:
         self._add(self._coarse.with_copy(f"sums of {host}", at_ms, sum_lines(host, at_ms, sums)))
