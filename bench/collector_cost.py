@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from hosts.models import Host
 
 GUESTS = 60
-WINDOW_S = 60
-SETTLE_S = 15
+WINDOW_S = 165
+"""Three sweeps, whenever they begin: one more or less would be a tenth of the figure or more."""
+SETTLE_S = 60
+"""After this every definition of new guests is read and written."""
 
 
 def main() -> int:

@@ -48,3 +48,17 @@ async def test_accessible_and_usable_on_a_phone(web: Web, operator: User) -> Non
         await expect(page.get_by_text("it is not shown again")).to_be_visible()
         assert (await page.locator("#secret").inner_text()).startswith("whsec_")
         assert await violations(page) == []
+
+
+async def test_what_came_of_a_test_shows_by_itself(web: Web, operator: User) -> None:
+    webhook = await sync_to_async(two_webhooks)(operator)
+    async with browser_page(web, operator) as page:
+        await page.goto(f"/webhooks/{webhook.pk}/")
+        await page.get_by_role("button", name="Send a test").click()
+        await expect(page.get_by_text("A test is on its way")).to_be_visible()
+        told = page.locator("#deliveries tbody tr")
+        await expect(told).to_have_count(3)
+        await Delivery.objects.filter(attempts=0).aupdate(
+            attempts=1, tried_at=timezone.now(), status=503, error="It answered 503."
+        )
+        await expect(told.filter(has_text="503")).to_have_count(2)

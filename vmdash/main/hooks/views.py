@@ -77,7 +77,7 @@ def test(request: SignedInRequest, pk: int) -> HttpResponse:
     except Conflict as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, "A test is on its way. Load this page again to see what came of it.")
+        messages.success(request, "A test is on its way. What comes of it shows under Last told.")
     return redirect("webhook", pk=pk)
 
 
