@@ -52,7 +52,7 @@ def copies_beside(user: User | AnonymousUser, guest: Domain) -> str:
         Job.objects.filter(here, state=Job.State.RUNNING, kind__in=COPIES)
         .exclude(target_kind="domain", target_id=str(guest.pk))
         .annotate(is_seen=Exists(Job.objects.visible_to(user).filter(pk=OuterRef("pk"))))
-        .order_by("started_at")
+        .order_by("started_at", "created_at")
     )
     seen = [job for job in found if job.is_seen]  # type: ignore[attr-defined]  # annotated above
     if not can(user, Permission.VIEW, guest.host):

@@ -62,6 +62,7 @@ class HostConnection:
         self.name = name
         self.features = Features()
         self._on_close: Callable[[CloseReason], None] | None = None
+        self._closed = False
 
     @classmethod
     def open(
@@ -108,6 +109,8 @@ class HostConnection:
 
     def is_alive(self) -> bool:
         """Whether the connection is usable as far as the client side knows; asks nothing over the network."""
+        if self._closed:  # libvirt has freed it, and would look at what is not there any more
+            return False
         try:
             return bool(self.raw.isAlive())
         except libvirt.libvirtError:
@@ -119,7 +122,9 @@ class HostConnection:
         Never while another thread is inside a call: libvirt frees the connection here, or else when the last handle
         made from it is gone (see ``Guest.release``).
         """
-        self._on_close = None
+        if self._closed:
+            return
+        self._closed, self._on_close = True, None
         with contextlib.suppress(libvirt.libvirtError):
             self.raw.unregisterCloseCallback()
         with contextlib.suppress(libvirt.libvirtError):

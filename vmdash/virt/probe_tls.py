@@ -57,6 +57,8 @@ async def _consent(attempt: Attempt, link: Link, channel: _Channel) -> None:
         if link.hung_up:
             raise attempt.failure(errors.NotLibvirt, detail=str(error)) from error
         raise attempt.failure(errors.ClientCertificateRejected, detail=str(error)) from error
+    if not status and link.hung_up:  # some versions of Python tell the end so, and not as an error
+        raise attempt.failure(errors.NotLibvirt, detail="it said nothing after the handshake")
     if not status:
         raise attempt.failure(errors.ClientCertificateRejected, detail="it closed the connection after the handshake")
     if status != b"\x01":
