@@ -62,7 +62,7 @@ class HostConnection:
         self.name = name
         self.features = Features()
         self._on_close: Callable[[CloseReason], None] | None = None
-        self._closed = False
+        self._is_closed = False
 
     @classmethod
     def open(
@@ -109,7 +109,7 @@ class HostConnection:
 
     def is_alive(self) -> bool:
         """Whether the connection is usable as far as the client side knows; asks nothing over the network."""
-        if self._closed:  # libvirt has freed it, and would look at what is not there any more
+        if self._is_closed:  # libvirt has freed it, and would look at what is not there any more
             return False
         try:
             return bool(self.raw.isAlive())
@@ -122,9 +122,9 @@ class HostConnection:
         Never while another thread is inside a call: libvirt frees the connection here, or else when the last handle
         made from it is gone (see ``Guest.release``).
         """
-        if self._closed:
+        if self._is_closed:
             return
-        self._closed, self._on_close = True, None
+        self._is_closed, self._on_close = True, None
         with contextlib.suppress(libvirt.libvirtError):
             self.raw.unregisterCloseCallback()
         with contextlib.suppress(libvirt.libvirtError):
