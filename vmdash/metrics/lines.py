@@ -170,9 +170,9 @@ def node_lines(
     """The machine itself; `cpu` was read at `cpu_at_ms` (None: at the same time)."""
     found = [row("libvirt", {"host": host}, {"up": 1}, at_ms)]
     if cpu:
+        read_ms = at_ms if cpu_at_ms is None else cpu_at_ms
         for mode in ("user", "system", "idle", "iowait"):
             seconds = getattr(cpu, f"{mode}_ns") / 1e9
-            read_ms = at_ms if cpu_at_ms is None else cpu_at_ms
             found.append(row("libvirt_node", {"host": host, "mode": mode}, {"cpu_seconds_total": seconds}, read_ms))
     if memory:
         kib = {kind: getattr(memory, f"{kind}_kib") for kind in ("total", "free", "buffers", "cached")}

@@ -54,15 +54,16 @@ async def _consent(attempt: Attempt, link: Link, channel: _Channel) -> None:
     try:
         status = await attempt.ask(link, lambda: channel.read(1))
     except (ssl.SSLError, OSError) as error:
-        if link.hung_up:
-            raise attempt.failure(errors.NotLibvirt, detail=str(error)) from error
-        raise attempt.failure(errors.ClientCertificateRejected, detail=str(error)) from error
-    if not status and link.hung_up:  # some versions of Python tell the end so, and not as an error
-        raise attempt.failure(errors.NotLibvirt, detail="it said nothing after the handshake")
-    if not status:
-        raise attempt.failure(errors.ClientCertificateRejected, detail="it closed the connection after the handshake")
+        raise attempt.failure(_without_consent(link), detail=str(error)) from error
+    if not status:  # some versions of Python tell an end without goodbye so, and not as an error
+        raise attempt.failure(_without_consent(link), detail="it closed the connection after the handshake")
     if status != b"\x01":
         raise attempt.failure(errors.NotLibvirt, detail=f"received {status!r} after the TLS handshake")
+
+
+def _without_consent(link: Link) -> type[HostError]:
+    """libvirt ends a connection by itself; whoever waited for us to go on is something else."""
+    return errors.NotLibvirt if link.hung_up else errors.ClientCertificateRejected
 
 
 async def _shown_certificate(attempt: Attempt) -> ServerCertificate | None:
