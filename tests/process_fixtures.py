@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 from uuid import UUID
 
 import pytest
@@ -13,6 +13,7 @@ from domains.models import Domain
 from hosts.models import Host
 from tests.factories import DomainFactory, HostFactory
 from tests.libvirtd import TestDriverHost
+from tests.services import Server
 from tests.storage_host import StorageHost
 from tests.web import Web
 from tests.worker import Worker
@@ -26,14 +27,24 @@ def web() -> Iterator[Web]:
     server.stop()
 
 
-class Workers:
-    """The worker that the tests of a module share, from the first one that asks for it."""
+S = TypeVar("S", bound=Server)
 
-    def __init__(self) -> None:
-        self._shared: Worker | None = None
 
-    def shared(self) -> Worker:
-        self._shared = self._shared or Worker()
+class Shared(Generic[S]):
+    """The server that the tests of a module share, from the first one that asks for it.
+
+    One that has died takes the test along that used it; those after it get a new one. libvirtd 9.0 can crash when a
+    client goes while its event callbacks change (seen once, in DEREG_CB of remote_daemon_dispatch.c).
+    """
+
+    def __init__(self, make: Callable[[], S]) -> None:
+        self._make = make
+        self._shared: S | None = None
+
+    def shared(self) -> S:
+        if self._shared and self._shared.has_ended():
+            self.stop()
+        self._shared = self._shared or self._make()
         return self._shared
 
     def stop(self) -> None:
@@ -43,20 +54,20 @@ class Workers:
 
 
 @pytest.fixture(scope="module")
-def workers(django_db_setup: None) -> Iterator[Workers]:
-    workers = Workers()
+def workers(django_db_setup: None) -> Iterator[Shared[Worker]]:
+    workers = Shared(Worker)
     yield workers
     workers.stop()
 
 
 @pytest.fixture
-def worker(workers: Workers) -> Worker:
+def worker(workers: Shared[Worker]) -> Worker:
     """A Celery worker for both queues. Tests that use it need `django_db(transaction=True)`."""
     return workers.shared()
 
 
 @pytest.fixture
-def new_worker(workers: Workers) -> Iterator[Callable[[], Worker]]:
+def new_worker(workers: Shared[Worker]) -> Iterator[Callable[[], Worker]]:
     """Starts workers for one test, which may stop or kill them. No other one is there to take their work."""
     workers.stop()
     started: list[Worker] = []
@@ -70,39 +81,15 @@ def new_worker(workers: Workers) -> Iterator[Callable[[], Worker]]:
         worker.stop()
 
 
-class TestDriverHosts:
-    """The libvirtd that the tests of a module share, from the first one that asks for it.
-
-    libvirtd 9.0 can crash when a client goes while its event callbacks change (seen once, in DEREG_CB of
-    remote_daemon_dispatch.c). The test that it takes along fails; those after it get a new one.
-    """
-
-    __test__ = False
-
-    def __init__(self) -> None:
-        self._shared: TestDriverHost | None = None
-
-    def shared(self) -> TestDriverHost:
-        if self._shared and self._shared.has_ended():
-            self.stop()
-        self._shared = self._shared or TestDriverHost()
-        return self._shared
-
-    def stop(self) -> None:
-        if self._shared:
-            self._shared.stop()
-            self._shared = None
-
-
 @pytest.fixture(scope="module")
-def libvirtds() -> Iterator[TestDriverHosts]:
-    hosts = TestDriverHosts()
+def libvirtds() -> Iterator[Shared[TestDriverHost]]:
+    hosts = Shared(TestDriverHost)
     yield hosts
     hosts.stop()
 
 
 @pytest.fixture
-def libvirtd(libvirtds: TestDriverHosts) -> TestDriverHost:
+def libvirtd(libvirtds: Shared[TestDriverHost]) -> TestDriverHost:
     """A libvirtd with libvirt's test driver."""
     return libvirtds.shared()
 
