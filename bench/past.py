@@ -62,7 +62,7 @@ def guest_past(
             counters[key] += day * chance.random() * most * interval_s
         fast = GuestStats(uuid, name, Counters.of(_cpu(cpu, lost, vcpus)))
         slow = GuestStats(uuid, name, Counters.of(_rest(counters, day, chance)))
-        yield coarse.with_copy(uuid, at * 1000, guest_lines(host, at * 1000, fast, slow))
+        yield coarse.with_copy(uuid, at * 1000, guest_lines(host, [(at * 1000, fast), (at * 1000, slow)]))
 
 
 def host_past(host: str, begin_s: int, end_s: int, *, cpus: int = 8, interval_s: int = INTERVAL_S) -> Iterator[str]:

@@ -16,7 +16,7 @@ _FEATURES = {9, 10, 14, 15}
 _ACTIVE, _INACTIVE, _MANAGED_SAVE, _AUTOSTART = 1, 2, 256, 1024
 _TRANSIENT = 8
 """virConnectListAllDomainsFlags; the groups that all or none of the guests fit"""
-_STATS_BALLOON = 4
+_STATS_STATE, _STATS_BALLOON = 1, 4
 _XML_INACTIVE = 2
 _POOL_RUNNING = 2
 
@@ -154,11 +154,14 @@ def _domains(host: Host, arguments: Arguments) -> bytes:
     return integer(len(found)) + b"".join(guest.domain() for guest in found) + integer(len(found))
 
 
+_ROWS = {(True, False): Guest.cpu, (False, True): Guest.rest, (True, True): Guest.both}
+
+
 def _stats(host: Host, arguments: Arguments) -> bytes:
-    """State, CPU and vCPUs, or balloon, disks and cards: the two sets of groups that the collector asks for."""
+    """State, CPU and vCPUs, or balloon, disks and cards, or both: the sets of groups that the collector asks for."""
     named = tuple(arguments.domain() for _ in range(arguments.integer()))
     groups, flags = arguments.integer(), arguments.integer()
-    row = Guest.rest if groups & _STATS_BALLOON else Guest.cpu
+    row = _ROWS[bool(groups & _STATS_STATE), bool(groups & _STATS_BALLOON)]
     return host.stats(row, named, active=bool(flags & _ACTIVE))
 
 

@@ -62,7 +62,12 @@ class Guest:
         return Row(self.domain(), record.body, record, self.began)
 
     def rest(self) -> Row:
-        record = _rest_record(self.shape)
+        return self._named(_rest_record(self.shape))
+
+    def both(self) -> Row:
+        return self._named(_whole_record(self.shape, self.state, self.crowded))
+
+    def _named(self, record: Record) -> Row:
         return Row(self.domain(), record.body.replace(_PLACEHOLDER.encode(), self.name.encode()), record, self.began)
 
     def xml(self, *, inactive: bool) -> bytes:
@@ -94,6 +99,11 @@ def _cpu_record(shape: Shape, state: tuple[int, int], crowded: bool) -> Record:
 @cache
 def _rest_record(shape: Shape) -> Record:
     return guests.rest_record(shape, _PLACEHOLDER)
+
+
+@cache
+def _whole_record(shape: Shape, state: tuple[int, int], crowded: bool) -> Record:
+    return _cpu_record(shape, state, crowded).and_then(_rest_record(shape))
 
 
 @cache

@@ -129,6 +129,15 @@ class Record:
         self.starts.append(start)
         self.rates.append(per_s)
 
+    def and_then(self, other: Record) -> Record:
+        """One list with what both have."""
+        joined = Record()
+        joined._count = self._count + other._count
+        joined._params = self._params + other._params
+        joined._places = [*self._places, *(len(self._params) + place for place in other._places)]
+        joined.starts, joined.rates = self.starts + other.starts, self.rates + other.rates
+        return joined
+
     @property
     def body(self) -> bytes:
         return integer(self._count) + self._params

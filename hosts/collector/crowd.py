@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -23,18 +24,24 @@ class Crowd:
 
     def __init__(self) -> None:
         self._guests: dict[int, int] = {}
+        self._guard = threading.Lock()
+        self._all = 0
+        """Their sum, which is asked for all the time."""
 
     def note(self, host_id: int, guests: int) -> None:
         """How many guests a host has."""
-        self._guests[host_id] = guests
+        with self._guard:
+            self._all += guests - self._guests.get(host_id, 0)
+            self._guests[host_id] = guests
 
     def leave(self, host_id: int) -> None:
         """The host is not watched for now."""
-        self._guests.pop(host_id, None)
+        with self._guard:
+            self._all -= self._guests.pop(host_id, 0)
 
     def stretch(self) -> float:
         """How many times longer than usual intervals are; at least 1."""
-        return max(1.0, sum([*self._guests.values()]) / COMFORTABLE)
+        return max(1.0, self._all / COMFORTABLE)
 
     def stretch_of_looks(self) -> float:
         """The same of looks at what every CPU of a host does and where every vCPU is: a call for each of these."""

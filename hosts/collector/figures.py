@@ -1,5 +1,5 @@
 """When a host's figures are read: the fast tier first, then who takes what guests lose, then the slow tier, a few
-guests at a time.
+guests at a time. A host that answers quickly is asked for both tiers at once where both are due.
 
 All of that for as long as a step may take, in one go: to hand over from the event loop to the lane and back takes as
 much as the figures of several guests, and finds the caches full of another host's.
@@ -26,17 +26,22 @@ from hosts.models import Host
 
 _PIECE_S = STEP_S / 3
 """About how long one call of the slow tier may take."""
+_TAKERS_EVERY_S = 30
+"""Who takes what guests lose is found out so often at least: what is told of it is of about a minute."""
 _PLACES_AT_ONCE = 40
 """vCPUs are found without asking QEMU: a fraction of a millisecond a guest."""
 _FIRST = 5
 """Guests in the very first call of the slow tier, when nobody knows yet how long one takes."""
+_TOGETHER_SHARE = 0.01
+"""Both tiers in one call may take this share of the fast tier's interval: by so much rates of CPU time are off then,
+since libvirt asks one guest after the other, and does not say when."""
 _SLOWER_AT_MOST = 1.2
 """By how much a guest is taken to be slower than in the call before: what one call waited for is no guest's doing."""
 
 
 class Figures:
     """Its duties are for the event loop's thread. What they have the lane do uses the same attributes; the loop leaves
-    them alone meanwhile, since a session takes one step after the other. `view` touches only what the lane never
+    them alone meanwhile, since a session takes one step after the other. `view` changes only what the lane never
     does."""
 
     def __init__(
@@ -47,6 +52,7 @@ class Figures:
         self._sampler = sampler
         self._watch = watch
         self._publisher = publisher
+        self._crowd = crowd
         self._fast = Rhythm(f"{host.name}: states and CPU", host.fast_interval_s or settings.FAST_INTERVAL_S)
         self._slow = Rhythm(f"{host.name}: all figures", host.slow_interval_s or settings.SLOW_INTERVAL_S)
         self._done: Round | None = None
@@ -63,9 +69,13 @@ class Figures:
         self._unplaced: deque[str] = deque()
         self._contended: deque[str] | None = None
         """Guests whose vCPUs are to be found; empty: all are. None while nobody loses anything."""
+        self._contended_at = 0.0
+        """When such guests were last asked for."""
         self._took_s = 0.0
-        self._each_s = _PIECE_S / _FIRST
-        """How long one guest takes in the slow tier."""
+        self._each_s = math.inf
+        """How long one guest takes in the slow tier, as far as that is known."""
+        self._running = 0
+        """How many guests the last round of the fast tier found."""
 
     def duties(self) -> tuple[Duty, Duty, Duty]:
         """The fast tier, with as much of the rest as there is time for; what is left of the rest; where vCPUs are."""
@@ -124,12 +134,44 @@ class Figures:
 
     def _round(self, names: Mapping[str, str]) -> None:
         end = time.monotonic() + STEP_S
-        with self._fast.round():
-            self._done = self._sampler.fast(self._fast.interval_s, len(self._watch.known), names)
-        contended = self._sampler.contended()
+        takes_both = self._takes_both()
+        if takes_both:
+            self._read_both(names)
+        else:
+            with self._fast.round():
+                self._done = self._sampler.fast(self._fast.interval_s, len(self._watch.known), names)
+        self._running = len(self._done.statuses or ()) if self._done else 0
+        contended = self._sampler.contended(later=not self._finds_takers())
         self._contended = None if contended is None else deque(contended)
         if time.monotonic() < end:
-            self._pieces(end, self._fast.due)
+            self._pieces(end, -math.inf if takes_both else self._fast.due)
+
+    def _finds_takers(self) -> bool:
+        """Whether to find out in this round who takes what guests lose: not in each in a crowd, unless it is viewed."""
+        now, interval_s, stretch = time.monotonic(), self._fast.interval_s, self._crowd.stretch()
+        if stretch > 1 and not self._is_viewed:
+            pause_s = min(interval_s * stretch, _TAKERS_EVERY_S)
+            if now - self._contended_at < pause_s - interval_s / 2:  # rounds are not always on time
+                return False
+        self._contended_at = now
+        return True
+
+    def _takes_both(self) -> bool:
+        """Whether the slow tier is due before the next round, and quick enough."""
+        interval_s = self._fast.interval_s
+        is_due = not self._waiting and self._slow.due <= self._fast.due + interval_s
+        return is_due and self._each_s * self._running <= _TOGETHER_SHARE * interval_s
+
+    def _read_both(self, names: Mapping[str, str]) -> None:
+        asked, known_s, self._each_s = time.monotonic(), self._each_s, math.inf  # should it fail, not again so
+        with self._fast.round(), self._slow.round():
+            self._done = self._sampler.both(self._fast.interval_s, len(self._watch.known), names)
+        self._each_s = known_s
+        self._note_speed(time.monotonic() - asked, len(self._done.statuses or ()))
+
+    def _note_speed(self, took_s: float, guests: int) -> None:
+        if guests:
+            self._each_s = min(took_s / guests, _SLOWER_AT_MOST * self._each_s)
 
     def _rest(self) -> None:
         now = time.monotonic()
@@ -178,12 +220,10 @@ class Figures:
                 self._slow.done(self._took_s)
 
     def _read_some(self, *, node: bool) -> None:
-        at_once = max(1, math.floor(_PIECE_S / self._each_s))
+        at_once = _FIRST if self._each_s == math.inf else max(1, math.floor(_PIECE_S / self._each_s))
         uuids = [self._waiting.popleft() for _ in range(min(at_once, len(self._waiting)))]
         guests = self._watch.active_among(uuids)
         if guests or node:
             asked = time.monotonic()
             self._sampler.slow(guests, node=node)
-            if guests:
-                each_s = (time.monotonic() - asked) / len(guests)
-                self._each_s = min(each_s, _SLOWER_AT_MOST * self._each_s)
+            self._note_speed(time.monotonic() - asked, len(guests))

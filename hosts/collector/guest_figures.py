@@ -54,7 +54,7 @@ class GuestFigures:
     fast: GuestStats | None = None
     fast_at: float = 0
     before: GuestStats | None = None
-    """What `fast` was the round before."""
+    """What `fast` was when it was last found out who takes what guests lose, or else the round before."""
     slow: _Totals = _UNKNOWN
     slow_at: float = 0
     use: CpuUse | None = None
@@ -89,7 +89,7 @@ def unknown() -> GuestSample:
 
 def update_cpu(guest: GuestFigures, after: GuestStats, now: float) -> None:
     before, elapsed_s = guest.fast, now - guest.fast_at
-    guest.before, guest.fast, guest.fast_at = before, after, now
+    guest.fast, guest.fast_at = after, now
     guest.vcpus, guest.name = after.vcpu_count, after.name
     use = guest.use = rates.cpu_use(before, after, elapsed_s) if before else None
     sample = guest.sample

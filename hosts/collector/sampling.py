@@ -1,7 +1,8 @@
 """Counters become figures: the two sampling tiers of one host, and the `Tick` and `Pulse` made of them.
 
-The fast tier reads states and CPU of all guests in one call, the slow one the rest, a few guests at a time. A tick
-joins the newest of both. Everything here that asks the host runs on the thread of the lane.
+The fast tier reads states and CPU of all guests in one call, the slow one the rest, a few guests at a time; a host that
+is quick may be asked for both at once. A tick joins the newest of both. Everything here that asks the host runs on the
+thread of the lane.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from hosts.collector.contention import Contention, busy_fractions
 from hosts.collector.guest_figures import GuestFigures, percent, unknown, update_cpu, update_rest
 from vmdash.live.messages import CellSample, HostSample, Pulse, Tick
 from vmdash.live.publish import encode
+from vmdash.metrics.lines import Reading
 from vmdash.metrics.sums import HostSums
 from vmdash.virt import rates, stats
 from vmdash.virt.connection import HostConnection
 from vmdash.virt.errors import CallError, CallUnsupported
 from vmdash.virt.guest import Guest
 from vmdash.virt.node import CpuTimes, MemoryUse
-from vmdash.virt.rates import CpuRates
+from vmdash.virt.rates import CpuRates, CpuUse
 from vmdash.virt.states import GuestStatus
 from vmdash.virt.stats import GuestStats
 
@@ -38,10 +40,8 @@ _RECORD_PLACES_S = 20
 class History(Protocol):
     """Takes raw counters for the history store; must not block."""
 
-    def guests(
-        self, host: str, at_ms: int, read: Sequence[tuple[GuestStats, GuestStats]], cpu_at_ms: int | None = None
-    ) -> None:
-        """Of each: its states and CPU, which were read at `cpu_at_ms` (None: at the same time), and the rest."""
+    def guests(self, host: str, read: Sequence[Sequence[Reading]]) -> None:
+        """Of each: its two tiers, the fast one first, or one reading of both."""
 
     def node(
         self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None, cpu_at_ms: int | None = None
@@ -99,7 +99,11 @@ class Sampler:
         self._sums = HostSums()
         self._elapsed_s = 0.0
         self._fast_at = 0.0
-        self._fast_at_ms: int | None = None
+        self._fast_at_ms = 0
+        self._divided_at = 0.0
+        """When what `before` of each guest is was read: at the last division of what was lost."""
+        self._holds = False
+        """Whether that stays as it is in the next round."""
         self._cpu_times: dict[int, CpuTimes] = {}
 
     @property
@@ -115,23 +119,43 @@ class Sampler:
     def fast(self, interval_s: float, guest_count: int, active: Mapping[str, str]) -> Round:
         """Read states and CPU of all guests. `active` (names by UUID) stands in where the driver has no statistics."""
         read = self._try("guest statistics", lambda: stats.fast(self._connection))
-        now, at_ms = time.monotonic(), int(time.time() * 1000)
-        self._fast_at_ms = at_ms
+        self._take_cpu(read, active)
+        return self._round(read, interval_s, guest_count)
+
+    def both(self, interval_s: float, guest_count: int, active: Mapping[str, str]) -> Round:
+        """The same, and in the same call all of the slow tier, that of the host included."""
+        read = self._try("guest statistics", lambda: stats.both(self._connection))
+        self._take_cpu(None if read is None else [one.fast() for one in read], active)
+        for one in read or ():
+            update_rest(self._guests[one.uuid], one, self._fast_at, self._fast_at_ms)
+        self._history.guests(self._connection.name, [[(self._fast_at_ms, one)] for one in read or ()])
+        self.node()
+        return self._round(read, interval_s, guest_count)
+
+    def _take_cpu(self, read: Sequence[GuestStats] | None, active: Mapping[str, str]) -> None:
+        now = time.monotonic()
+        self._fast_at_ms = int(time.time() * 1000)
         self._read_node_cpu()
+        if not self._holds:
+            self._divided_at = self._fast_at
         figures: dict[str, GuestFigures] = {}
         for one in read or ():
             known = self._guests.get(one.uuid)
             if known is None:
                 known = GuestFigures(one.name, unknown())
             figures[one.uuid] = known
+            if not self._holds:
+                known.before = known.fast
             update_cpu(known, one, now)
         if read is None:
             figures = {uuid: GuestFigures(name, unknown()) for uuid, name in active.items()}
         self._guests = figures
         self._elapsed_s, self._fast_at = now - self._fast_at if self._fast_at else 0.0, now
         self._add_steal()
+
+    def _round(self, read: Sequence[GuestStats] | None, interval_s: float, guest_count: int) -> Round:
         statuses = None if read is None else {one.uuid: one.status for one in read}
-        return Round(statuses, *self._encode(at_ms, round(interval_s * 1000), guest_count))
+        return Round(statuses, *self._encode(self._fast_at_ms, round(interval_s * 1000), guest_count))
 
     def slow(self, guests: Sequence[Guest], *, node: bool = False) -> None:
         """Read memory, disks and interfaces of these guests, and hand their counters to the history; when a round
@@ -150,9 +174,9 @@ class Sampler:
             if known is None or known.fast is None:
                 continue  # it has come since the last round of the fast tier
             update_rest(known, one, now, at_ms)
-            told.append((known.fast, one))
-        # A slow host may tell the rest much later than it told of CPUs: rates need the time of each.
-        self._history.guests(self._connection.name, at_ms, told, self._fast_at_ms)
+            # A slow host may tell the rest much later than it told of CPUs: rates need the time of each.
+            told.append([(self._fast_at_ms, known.fast), (at_ms, one)])
+        self._history.guests(self._connection.name, told)
 
     def node(self) -> None:
         """Read the host's memory; its part of the slow tier."""
@@ -185,11 +209,15 @@ class Sampler:
 
     # Who takes what the guests lose
 
-    def contended(self) -> list[str] | None:
+    def contended(self, *, later: bool = False) -> list[str] | None:
         """The guests whose vCPUs `place` shall find in this round, before `attribute`; None when there is nothing to
-        attribute."""
-        wanted = self._contention.asks_for({uuid: one.use for uuid, one in self._guests.items() if one.use})
-        return wanted if wanted or self._contention.remembers else None
+        attribute. `later`: leave it to another round, which then divides what was lost since the last division."""
+        use: Mapping[str, CpuUse | CpuRates]
+        use = self._rates() if self._holds else {uuid: one.use for uuid, one in self._guests.items() if one.use}
+        wanted = self._contention.asks_for(use)
+        is_contended = bool(wanted) or self._contention.remembers
+        self._holds = later and is_contended
+        return wanted if is_contended and not later else None
 
     def place(self, guests: Sequence[Guest]) -> None:
         """Read which physical CPUs their vCPUs are on."""
@@ -245,14 +273,14 @@ class Sampler:
         self._node.looked_at_ms = self._node.look_began_ms
 
     def attribute(self, *, measure: bool = True) -> bool:
-        """Divide what was lost in the last round of the fast tier among those who took it. `measure`: begin to find
+        """Divide what was lost since the last division among those who took it. `measure`: begin to find
         out what the host itself does on those CPUs, which takes a call for each, in this round and in the next.
         Returns whether that is known now; until then it counts as none."""
-        rates, before = self._rates(), self._cpu_times
+        rates, before, elapsed_s = self._rates(), self._cpu_times, self._fast_at - self._divided_at
         wanted = self._contention.waiting_cpus(rates) if measure or before else set()
         now = self._try("CPU statistics", lambda: self._connection.node.times_of(wanted)) or {} if wanted else {}
         busy = busy_fractions(before, now)
-        self._contention.divide(rates, busy, self._elapsed_s)
+        self._contention.divide(rates, busy, elapsed_s)
         self._cpu_times = {} if before else now
         at_ms = int(time.time() * 1000)
         for uuid, seconds in self._contention.taken.items():
@@ -261,10 +289,12 @@ class Sampler:
         return bool(busy)
 
     def _rates(self) -> dict[str, CpuRates]:
+        """Since the last division."""
+        elapsed_s = self._fast_at - self._divided_at
         return {
             uuid: found
             for uuid, one in self._guests.items()
-            if one.before and one.fast and (found := rates.cpu(one.before, one.fast, self._elapsed_s))
+            if one.before and one.fast and (found := rates.cpu(one.before, one.fast, elapsed_s))
         }
 
     def _read_node_cpu(self) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from unittest.mock import Mock
 
 import pytest
@@ -21,8 +23,10 @@ from hosts.collector.sampling import Round, Sampler
 from hosts.models import Host
 from vmdash.virt.errors import HypervisorError
 from vmdash.virt.guest import Guest
+from vmdash.virt.states import GuestStatus
 
 FAST_S, SLOW_S = 2, 10
+RUNNING = GuestStatus.from_libvirt(1, 1)
 
 
 @dataclass
@@ -36,6 +40,8 @@ class FakeHost:
     """A guest."""
     broken: bool = False
     asked: list[str] = field(default_factory=list)
+    put_off: list[bool] = field(default_factory=list)
+    """Of each round, whether to find who takes what guests lose was left to a later one."""
 
     def sampler(self) -> Mock:
         return Mock(
@@ -43,7 +49,8 @@ class FakeHost:
             needs_names=False,
             fast=self._fast,
             slow=self._slow,
-            contended=lambda: self.contended,
+            contended=self._contended,
+            both=self._both,
             place=lambda guests: self.asked.append(f"place {len(guests)}"),
             attribute=lambda measure: self.asked.append("attribute"),
             cells=lambda: True,
@@ -61,7 +68,18 @@ class FakeHost:
     def _fast(self, *_: object) -> Round:
         time.sleep(self.fast_takes_s)
         self.asked.append("fast")
-        return Round({}, "tick", "pulse")
+        return Round(dict.fromkeys(map(str, range(self.guests)), RUNNING), "tick", "pulse")
+
+    def _both(self, *_: object) -> Round:
+        if self.broken:
+            raise HypervisorError.because("read the guests' statistics", "kvm1")
+        time.sleep(self.fast_takes_s + self.slow_takes_s * self.guests)
+        self.asked.append("both")
+        return Round(dict.fromkeys(map(str, range(self.guests)), RUNNING), "tick", "pulse")
+
+    def _contended(self, *, later: bool) -> list[str] | None:
+        self.put_off.append(later)
+        return None if later else self.contended
 
     def _slow(self, guests: Sequence[Guest], *, node: bool) -> None:
         if self.broken:
@@ -125,7 +143,62 @@ async def test_two_rounds_of_the_slow_tier_are_never_in_one_step(
     for _ in range(20):  # the first due dates are random
         at.host.asked.clear()
         await at.tick.step()
-        assert at.host.asked in (["fast"], ["fast", "host and slow 3"])
+        assert at.host.asked in (["fast"], ["fast", "host and slow 3"], ["both"])
+
+
+async def test_a_quick_host_is_asked_for_both_tiers_at_once(lane: Lane, long_steps: None) -> None:
+    at = figures_of(FakeHost(guests=10, contended=["u-1"]), lane, fast_s=10, slow_s=10)
+    for _ in range(20):
+        await at.tick.step()
+    assert at.host.asked[:3] == ["fast", "place 1", "attribute"]
+    assert at.host.asked[3] in ("host and slow 5", "both"), "nobody knows yet how quick it is"
+    assert at.host.asked[-3:] == ["both", "place 1", "attribute"]
+    assert at.host.asked.count("fast") < 4
+
+
+async def test_a_host_that_takes_its_time_is_not(lane: Lane, long_steps: None) -> None:
+    """Rates of CPU time would be off by as much as the call takes."""
+    at = figures_of(FakeHost(guests=10, slow_takes_s=0.02 * FAST_S / 10), lane)
+    for _ in range(20):
+        await at.tick.step()
+    assert "both" not in at.host.asked
+
+
+async def test_after_a_failure_the_tiers_are_read_apart(lane: Lane, long_steps: None) -> None:
+    """So that at least the fast one is told."""
+    at = figures_of(FakeHost(), lane, fast_s=10, slow_s=10)
+    for _ in range(20):
+        await at.tick.step()
+    assert at.host.asked[-1] == "both"
+    at.host.broken = True
+    with pytest.raises(HypervisorError):
+        await at.tick.step()
+    at.publisher.reset_mock()
+    with suppress(HypervisorError):
+        await at.tick.step()
+    at.publisher.tick.assert_called_once()
+
+
+async def test_in_a_crowd_that_nobody_looks_at_takers_are_not_found_in_each_round(
+    lane: Lane, long_steps: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(figures, "time", SimpleNamespace(monotonic=lambda: now))
+    crowd = Crowd()
+    crowd.note(2, 5 * COMFORTABLE)
+    at = figures_of(FakeHost(contended=["u-1"]), lane, crowd=crowd)
+
+    async def put_off(rounds: int) -> list[bool]:
+        nonlocal now
+        at.host.put_off.clear()
+        for _ in range(rounds):
+            await at.tick.step()
+            now += FAST_S
+        return at.host.put_off
+
+    assert await put_off(6) == [False, True, True, True, True, False], "five times as many guests, every fifth"
+    at.figures.view(True)
+    assert await put_off(3) == [False] * 3
 
 
 async def test_a_slow_host_is_read_in_several_short_steps(lane: Lane) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hosts.collector import sampling
 from hosts.collector.sampling import History, Round, Sampler
 from vmdash.live.messages import Tick
+from vmdash.metrics.lines import Reading
 from vmdash.metrics.sums import HostSums
 from vmdash.virt import stats
 from vmdash.virt.connection import HostConnection
@@ -48,8 +49,8 @@ class FakeHost:
         self.supported = True
         self.history: list[tuple[Any, ...]] = []
         self.sums: list[tuple[Any, ...]] = []
-        self.cpu_at_ms: list[int | None] = []
-        """When the CPU counters in `history` had been read."""
+        self.recorded: list[tuple[str, Sequence[Reading]]] = []
+        """Of guests."""
         self._node = SimpleNamespace(cpu_stats=self._cpu_stats, memory_use=self._memory_use)
         connection = cast(HostConnection, SimpleNamespace(name="kvm1", node=self._node))
         history = SimpleNamespace(
@@ -61,6 +62,7 @@ class FakeHost:
         monkeypatch.setattr(sampling, "time", SimpleNamespace(monotonic=lambda: self.now, time=lambda: self.now))
         monkeypatch.setattr(stats, "fast", lambda _: self._told(self.guests))
         monkeypatch.setattr(stats, "slow", lambda _, guests: self.rest)
+        monkeypatch.setattr(stats, "both", lambda _: self._told(self.guests))
 
     def with_cells(self, *cells: NumaCell) -> list[tuple[Any, ...]]:
         """It has these; the result is what is recorded of where vCPUs were seen."""
@@ -70,11 +72,8 @@ class FakeHost:
         self.sampler = Sampler(cast(HostConnection, connection), 7, cast(History, history))
         return placed
 
-    def _record(
-        self, host: str, at_ms: int, read: Sequence[tuple[GuestStats, GuestStats]], cpu_at_ms: int | None
-    ) -> None:
-        self.history.extend((host, at_ms, *one) for one in read)
-        self.cpu_at_ms.append(cpu_at_ms)
+    def _record(self, host: str, read: Sequence[Sequence[Reading]]) -> None:
+        self.recorded.extend((host, one) for one in read)
 
     def _told(self, answer: Any) -> Any:
         if not self.supported:
@@ -96,6 +95,11 @@ class FakeHost:
         self.guests = list(guests)
         done = self.sampler.fast(2, 5, active or {})
         return done, orjson.loads(done.tick)
+
+    def both(self, *guests: GuestStats, after_s: float = 0) -> Tick:
+        self.now += after_s
+        self.guests = list(guests)
+        return cast(Tick, orjson.loads(self.sampler.both(2, 5, {}).tick))
 
     def slow(self, rest: Sequence[GuestStats], after_s: float = 0) -> None:
         self.now += after_s
@@ -179,7 +183,21 @@ def test_memory_disks_and_network_come_from_the_slow_tier_with_their_own_time(ho
     assert (sample["mem"], sample["rss"]) == (200, 700)
     assert (sample["rd"], sample["wr"], sample["rx"], sample["tx"]) == (450, 1, 7, None)
     assert (sample["slow_at"], tick["at"]) == (1_010_000, 1_012_000)
-    assert len(host.history) == 2
+    assert len(host.recorded) == 2
+
+
+def test_both_tiers_in_one_call_tell_the_same(host: FakeHost) -> None:
+    before: dict[str, int | str] = {"balloon.rss": 700, "block.count": 1, "block.0.name": "vda", "block.0.rd.bytes": 0}
+    host.both(reading("a", 10, 5, more=before))
+    tick = host.both(reading("a", 11, 5.8, more=before | {"block.0.rd.bytes": 4000}), after_s=2)
+    sample = tick["guests"]["a"]
+    assert (sample["cpu"], sample["steal"], sample["rd"], sample["rss"]) == (25.0, 20.0, 2000, 700)
+    assert (sample["slow_at"], tick["at"], tick["sample"]["slow_at"]) == (1_002_000, 1_002_000, 1_002_000)
+    assert [[at_ms for at_ms, _ in one] for _, one in host.recorded] == [[1_000_000], [1_002_000]]
+
+    _, tick = host.fast(reading("a", 12, 6.6), after_s=2)
+    assert (tick["guests"]["a"]["cpu"], tick["guests"]["a"]["steal"]) == (25.0, 20.0), "the reading before was of both"
+    assert tick["guests"]["a"]["rd"] == 2000
 
 
 def test_what_cpus_did_is_recorded_with_the_time_of_its_reading_however_late_the_rest_comes(host: FakeHost) -> None:
@@ -188,8 +206,8 @@ def test_what_cpus_did_is_recorded_with_the_time_of_its_reading_however_late_the
     host.slow([reading("a")], after_s=9)
     host.fast(reading("a"), after_s=3)
     host.slow([reading("a")])
-    assert [at_ms for _, at_ms, *_ in host.history] == [1_009_000, 1_012_000]
-    assert host.cpu_at_ms == [1_000_000, 1_012_000]
+    times = [[at_ms for at_ms, _ in one] for _, one in host.recorded]
+    assert times == [[1_000_000, 1_009_000], [1_012_000, 1_012_000]]
 
 
 def test_so_is_what_the_cpus_of_the_host_did(host: FakeHost) -> None:
@@ -220,6 +238,20 @@ def test_the_host_s_own_work_is_read_in_two_rounds_and_then_left_alone(
     assert asked == [{3}, {3}], "nobody waits in the first round; then it is read twice"
     assert known == [False, False, True, False]
     assert taken[-1] == {"": pytest.approx(2.0)}, "it took all that was lost in the last two rounds"
+
+
+def test_what_is_left_to_a_later_round_is_divided_there_and_nothing_of_it_is_lost(host: FakeHost) -> None:
+    taken: list[Mapping[str, float]] = []
+    host.sampler._history.taken = lambda *told: taken.append(dict(told[-1]))  # type: ignore[method-assign]
+    for number in range(6):
+        host.fast(reading("a", delay_s=number), reading("b", more={"vcpu.0.time": 2 * number * S}), after_s=2)
+        asked = host.sampler.contended(later=number in (1, 2, 3))
+        assert (asked is None) == (number < 4), "in the first round nobody knows yet"
+        if asked is not None:
+            for uuid in ("a", "b"):
+                host.sampler._contention.place(uuid, {0: 3, 1: 4})
+            host.sampler.attribute(measure=False)
+    assert taken == [{"b": pytest.approx(4.0)}, {"b": pytest.approx(5.0)}]
 
 
 def test_memory_of_the_host_is_without_buffers_and_cache(host: FakeHost) -> None:

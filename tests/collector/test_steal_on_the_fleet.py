@@ -33,7 +33,7 @@ LAST_CPU = max(os.sched_getaffinity(0))
 class NoHistory:
     """Takes the counters and forgets them."""
 
-    def guests(self, host: str, at_ms: int, read: object, cpu_at_ms: int | None = None) -> None: ...
+    def guests(self, host: str, read: object) -> None: ...
 
     def node(
         self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None, cpu_at_ms: int | None = None

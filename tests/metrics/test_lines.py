@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from vmdash.metrics.lines import guest_lines, node_lines
+from vmdash.metrics.lines import Reading, guest_lines, node_lines
 from vmdash.virt.counters import Counters
 from vmdash.virt.node import CpuTimes, MemoryUse
 from vmdash.virt.stats import GuestStats
 
 
 def rows(cpu: dict[str, int | str], rest: dict[str, int | str]) -> list[str]:
-    told = (GuestStats("u-1", "web1", Counters.of(one)) for one in (cpu, rest))
-    return guest_lines("kvm1", 5, *told).splitlines()
+    return guest_lines("kvm1", readings((5, cpu), (5, rest))).splitlines()
+
+
+def readings(*told: tuple[int, dict[str, int | str]]) -> list[Reading]:
+    return [(at_ms, GuestStats("u-1", "web1", Counters.of(one))) for at_ms, one in told]
 
 
 def test_counters_that_share_their_labels_share_a_row() -> None:
@@ -36,10 +39,9 @@ def test_what_is_not_told_has_no_row() -> None:
 
 
 def test_what_stays_the_same_may_be_left_out() -> None:
-    cpu = Counters.of({"vcpu.current": 1, "vcpu.0.state": 1, "vcpu.0.delay": 9})
-    rest = Counters.of({"balloon.maximum": 4, "balloon.rss": 2, "block.0.capacity": 8, "block.0.physical": 6})
-    told = (GuestStats("u-1", "web1", one) for one in (cpu, rest))
-    assert guest_lines("kvm1", 5, *told, steady=False).splitlines() == [
+    cpu: dict[str, int | str] = {"vcpu.current": 1, "vcpu.0.state": 1, "vcpu.0.delay": 9}
+    rest: dict[str, int | str] = {"balloon.maximum": 4, "balloon.rss": 2, "block.0.capacity": 8, "block.0.physical": 6}
+    assert guest_lines("kvm1", readings((5, cpu), (5, rest)), steady=False).splitlines() == [
         "libvirt_domain,host=kvm1,domain=web1,uuid=u-1 info_virtual_cpus=1 5",
         "libvirt_domain,host=kvm1,domain=web1,uuid=u-1,vcpu=0 vcpu_delay_seconds_total=9e-9 5",
         "libvirt_domain,host=kvm1,domain=web1,uuid=u-1 memory_stats_rss_bytes=2048 5",
@@ -47,8 +49,14 @@ def test_what_stays_the_same_may_be_left_out() -> None:
 
 
 def test_each_part_has_the_time_of_its_own_reading() -> None:
-    told = (GuestStats("u-1", "web1", Counters.of(one)) for one in ({"cpu.time": 7}, {"balloon.rss": 2}))
-    assert [line.split()[-1] for line in guest_lines("kvm1", 9, *told, cpu_at_ms=5).splitlines()] == ["5", "9"]
+    lines = guest_lines("kvm1", readings((5, {"cpu.time": 7}), (9, {"balloon.rss": 2}))).splitlines()
+    assert [line.split()[-1] for line in lines] == ["5", "9"]
+
+
+def test_one_reading_of_both_tiers_has_the_same_rows() -> None:
+    cpu: dict[str, int | str] = {"cpu.time": 7, "vcpu.current": 1, "vcpu.0.delay": 9}
+    rest: dict[str, int | str] = {"balloon.rss": 2, "block.0.name": "vda", "block.0.rd.reqs": 3}
+    assert guest_lines("kvm1", readings((5, cpu | rest))).splitlines() == rows(cpu, rest)
 
 
 def test_so_have_the_cpu_times_and_the_memory_of_a_host() -> None:

@@ -61,7 +61,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_counters_arrive_under_the_exporters_names(victoria_metrics: str, quick: None) -> None:
     writer = HistoryWriter()
     at_ms = int(time.time() * 1000)
-    writer.guests("one", at_ms, [(CPU, REST)])
+    writer.guests("one", [[(at_ms, CPU), (at_ms, REST)]])
     writer.node("one", at_ms, CpuTimes(-1, 2_000_000_000, 0, 0, 0), MemoryUse(-1, 4, 1, None, None))
 
     async with running(writer):
@@ -91,7 +91,7 @@ async def test_sums_cells_pools_and_the_coarse_copy_arrive(victoria_metrics: str
     writer.pool("five", at_ms, replace(pool, name="off", capacity_bytes=0), 250)
     writer.cells("five", at_ms, [CpuTimes(1, 3 * 10**9, 0, 5 * 10**9, 0)], [MemoryUse(1, 8, 2, None, None)])
     writer.placed("five", at_ms, CPU, {0: 2, 1: 0})
-    writer.guests("five", at_ms, [(CPU, REST)])
+    writer.guests("five", [[(at_ms, CPU), (at_ms, REST)]])
 
     async with running(writer):
         await poll_async(lambda: values('{__name__="coarse:libvirt_domain_info_virtual_cpus",host="five"}'), 20)
@@ -125,7 +125,7 @@ async def test_what_hardly_ever_changes_is_sent_once_a_minute_and_is_in_each_coa
 ) -> None:
     writer, began_ms = HistoryWriter(), int(time.time() * 1000) - 1_500_000
     for at_ms in range(began_ms, began_ms + 1_200_000, 10_000):
-        writer.guests("steady", at_ms, [(CPU, REST)])
+        writer.guests("steady", [[(at_ms, CPU), (at_ms, REST)]])
 
     async with running(writer):
         often = await poll_async(lambda: times('libvirt_domain_info_virtual_cpus{host="steady"}[1h]', 120), 20)

@@ -10,7 +10,7 @@ https://docs.victoriametrics.com, "How to send data from InfluxDB-compatible age
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -77,17 +77,18 @@ _MOST_HEADS = 100_000
 """Guests whose labels are remembered."""
 
 
-def guest_lines(
-    host: str, at_ms: int, cpu: GuestStats, rest: GuestStats, *, cpu_at_ms: int | None = None, steady: bool = True
-) -> str:
-    """Everything known of one guest: `cpu` from the fast tier of sampling, `rest` from the slow one, each with the time
-    at which it was read (`cpu_at_ms`; None: the same). Without `steady`, those that are enough once a minute are left
-    out.
+Reading = tuple[int, GuestStats]
+"""Counters with the time at which they were read, in Unix milliseconds."""
+
+
+def guest_lines(host: str, readings: Sequence[Reading], *, steady: bool = True) -> str:
+    """What was read of one guest: its two tiers of sampling, or one reading of both. Without `steady`, those counters
+    that are enough once a minute are left out.
     """
-    head = _head(host, cpu.name, cpu.uuid)
+    _, guest = readings[0]
+    head = _head(host, guest.name, guest.uuid)
     make = _all_rows if steady else _changing_rows
-    of_cpu = cpu.raw.layout.of(make).text(head, at_ms if cpu_at_ms is None else cpu_at_ms, cpu.raw)
-    return of_cpu + rest.raw.layout.of(make).text(head, at_ms, rest.raw)
+    return "".join([one.raw.layout.of(make).text(head, at_ms, one.raw) for at_ms, one in readings])
 
 
 @lru_cache(maxsize=_MOST_HEADS)

@@ -20,7 +20,7 @@ import httpx
 from django.conf import settings
 
 from vmdash.metrics.coarse import EVERY_MS, Coarse, Seldom
-from vmdash.metrics.lines import WRITE_PATH, guest_lines, node_lines, taken_lines
+from vmdash.metrics.lines import WRITE_PATH, Reading, guest_lines, node_lines, taken_lines
 from vmdash.metrics.spool import Spool
 from vmdash.metrics.sums import HostSums, cell_cpu_lines, cell_lines, placed_lines, pool_lines, sum_lines
 from vmdash.virt.node import CpuTimes, MemoryUse
@@ -78,17 +78,16 @@ class HistoryWriter:
         self._said_dropped = False
         self._said_disk = False
 
-    def guests(
-        self, host: str, at_ms: int, read: Iterable[tuple[GuestStats, GuestStats]], cpu_at_ms: int | None = None
-    ) -> None:
-        self._add("".join([self._guest(host, at_ms, cpu, rest, cpu_at_ms) for cpu, rest in read]))
+    def guests(self, host: str, read: Iterable[Sequence[Reading]]) -> None:
+        self._add("".join([self._guest(host, one) for one in read]))
 
-    def _guest(self, host: str, at_ms: int, cpu: GuestStats, rest: GuestStats, cpu_at_ms: int | None) -> str:
-        series = f"{host} {cpu.uuid}"  # elsewhere it has others
+    def _guest(self, host: str, readings: Sequence[Reading]) -> str:
+        at_ms, guest = readings[-1]
+        series = f"{host} {guest.uuid}"  # elsewhere it has others
         if not self._steady.has_come(series, at_ms):
-            return guest_lines(host, at_ms, cpu, rest, cpu_at_ms=cpu_at_ms, steady=False)
+            return guest_lines(host, readings, steady=False)
         # Ten minutes are over only where a minute is: every copy has what is steady.
-        return self._coarse.with_copy(series, at_ms, guest_lines(host, at_ms, cpu, rest, cpu_at_ms=cpu_at_ms))
+        return self._coarse.with_copy(series, at_ms, guest_lines(host, readings))
 
     def node(
         self, host: str, at_ms: int, cpu: CpuTimes | None, memory: MemoryUse | None, cpu_at_ms: int | None = None

@@ -132,6 +132,20 @@ class Totals:
         return partial(_sums, picks, [n for n, at in enumerate(found) if not at])
 
 
+class Part:
+    """A reader of those counters whose names begin in one of these ways, as a reading of its own: the one that libvirt
+    would have given, had it been asked for these alone. Strings are left out."""
+
+    def __init__(self, *prefixes: str) -> None:
+        self._prefixes = prefixes
+
+    def __call__(self, layout: Layout) -> Callable[[array[int]], Counters]:
+        places = [n for n, name in enumerate(layout.names) if name.startswith(self._prefixes)]
+        part = _layouts.of_names(tuple(layout.names[n] for n in places), tuple(layout.kinds[n] for n in places))
+        pick = picker(places)
+        return lambda words: Counters(part, array("Q", pick(words)), _NOTHING)
+
+
 def _sums(picks: Sequence[_Pick], untold: Iterable[int], words: array[int]) -> tuple[int | None, ...]:
     """The sums of what each pick takes, place by place. After the words there is a place for nothing to add."""
     padded = words + _ZERO
