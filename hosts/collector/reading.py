@@ -30,7 +30,12 @@ def read_guest(guest: Guest, *, active: bool, mark: int, number: int, anew: bool
     mark, definition = read_definition(guest, active=active, known=mark)
     there = count(guest)
     changed = there != number or (anew and there > 0)
-    return Read(mark, definition, there, tuple(one.facts() for one in snapshots(guest)) if changed else None)
+    return Read(mark, definition, there, _snapshots(guest, there) if changed else None)
+
+
+def _snapshots(guest: Guest, there: int) -> tuple[SnapshotFacts, ...]:
+    """Most guests have none, and a fleet that is met for the first time has many guests."""
+    return tuple(one.facts() for one in snapshots(guest)) if there else ()
 
 
 def read_definition(guest: Guest, *, active: bool, known: int) -> tuple[int, SeenDefinition | None]:
