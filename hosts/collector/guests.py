@@ -135,10 +135,10 @@ class GuestWatch:
             known = self.known.get(uuid)
             if known is None:
                 self._full[uuid] = True
-            elif known.status != status:
+            elif known.status is not status and known.status != status:  # nearly always it is the very same
                 self._states.setdefault(uuid, False)
-        for uuid, known in self.known.items():
-            if known.status.state.is_active and uuid not in statuses:
+        for uuid in self.known.keys() - statuses.keys():
+            if self.known[uuid].status.state.is_active:
                 self._states.setdefault(uuid, False)
 
     def active(self) -> dict[str, Guest]:
