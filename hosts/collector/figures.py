@@ -28,6 +28,8 @@ _PIECE_S = STEP_S / 3
 """About how long one call of the slow tier may take."""
 _TAKERS_EVERY_S = 30
 """Who takes what guests lose is found out so often at least: what is told of it is of about a minute."""
+_LITTLE_STEAL = 0.05
+"""While no guest loses more of its time than this, who takes it is found out as often as the slow tier is read."""
 _PLACES_AT_ONCE = 40
 """vCPUs are found without asking QEMU: a fraction of a millisecond a guest."""
 _FIRST = 5
@@ -147,12 +149,18 @@ class Figures:
             self._pieces(end, -math.inf if takes_both else self._fast.due)
 
     def _finds_takers(self) -> bool:
-        """Whether to find out in this round who takes what guests lose: not in each in a crowd, unless it is viewed."""
-        now, interval_s, stretch = time.monotonic(), self._fast.interval_s, self._crowd.stretch()
-        if stretch > 1 and not self._is_viewed:
-            pause_s = min(interval_s * stretch, _TAKERS_EVERY_S)
-            if now - self._contended_at < pause_s - interval_s / 2:  # rounds are not always on time
-                return False
+        """Whether to find out in this round who takes what guests lose: not in each while that is little, nor in a
+        crowd, unless the host is viewed."""
+        now, interval_s = time.monotonic(), self._fast.interval_s
+        pause_s = interval_s
+        if not self._is_viewed:
+            pause_s = min(interval_s * self._crowd.stretch(), _TAKERS_EVERY_S)
+            if self._sampler.most_steal < _LITTLE_STEAL:
+                pause_s = max(pause_s, self._slow.interval_s)
+        if (
+            pause_s > interval_s and now - self._contended_at < pause_s - interval_s / 2
+        ):  # rounds are not always on time
+            return False
         self._contended_at = now
         return True
 

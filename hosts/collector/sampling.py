@@ -209,6 +209,11 @@ class Sampler:
 
     # Who takes what the guests lose
 
+    @property
+    def most_steal(self) -> float:
+        """Of the guest that lost most in the last round, the share of its vCPUs' time."""
+        return max((one.use.steal_mean or 0 for one in self._guests.values() if one.use), default=0)
+
     def contended(self, *, later: bool = False) -> list[str] | None:
         """The guests whose vCPUs `place` shall find in this round, before `attribute`; None when there is nothing to
         attribute. `later`: leave it to another round, which then divides what was lost since the last division."""

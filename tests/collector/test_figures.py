@@ -35,6 +35,8 @@ class FakeHost:
 
     guests: int = 3
     contended: list[str] | None = None
+    steal: float = 0.2
+    """What the guest that loses most does."""
     fast_takes_s: float = 0
     slow_takes_s: float = 0
     """A guest."""
@@ -47,6 +49,7 @@ class FakeHost:
         return Mock(
             spec=Sampler,
             needs_names=False,
+            most_steal=self.steal,
             fast=self._fast,
             slow=self._slow,
             contended=self._contended,
@@ -177,6 +180,19 @@ async def test_after_a_failure_the_tiers_are_read_apart(lane: Lane, long_steps: 
     with suppress(HypervisorError):
         await at.tick.step()
     at.publisher.tick.assert_called_once()
+
+
+@pytest.mark.parametrize(("steal", "expected"), [(0.02, [False, True, True, True, True, False]), (0.2, [False] * 6)])
+async def test_who_takes_little_is_not_asked_in_each_round(
+    lane: Lane, long_steps: None, monkeypatch: pytest.MonkeyPatch, steal: float, expected: list[bool]
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(figures, "time", SimpleNamespace(monotonic=lambda: now))
+    at = figures_of(FakeHost(contended=["u-1"], steal=steal), lane)
+    for _ in range(6):
+        await at.tick.step()
+        now += FAST_S
+    assert at.host.put_off == expected
 
 
 async def test_in_a_crowd_that_nobody_looks_at_takers_are_not_found_in_each_round(
