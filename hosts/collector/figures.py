@@ -157,9 +157,8 @@ class Figures:
             pause_s = min(interval_s * self._crowd.stretch(), _TAKERS_EVERY_S)
             if self._sampler.most_steal < _LITTLE_STEAL:
                 pause_s = max(pause_s, self._slow.interval_s)
-        if (
-            pause_s > interval_s and now - self._contended_at < pause_s - interval_s / 2
-        ):  # rounds are not always on time
+        least_s = pause_s - interval_s / 2  # rounds are not always on time
+        if pause_s > interval_s and now - self._contended_at < least_s:
             return False
         self._contended_at = now
         return True

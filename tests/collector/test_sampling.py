@@ -129,6 +129,7 @@ def test_cpu_is_percent_of_the_guest_s_vcpus_and_steal_their_mean_and_worst(host
 
     sample = tick["guests"]["a"]
     assert (sample["cpu"], sample["steal"], sample["steal_max"]) == (25.0, 20.0, 40.0)
+    assert host.sampler.most_steal == pytest.approx(0.2)
 
 
 def test_a_counter_that_began_anew_gives_no_figure_instead_of_a_wrong_one(host: FakeHost) -> None:
