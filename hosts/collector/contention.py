@@ -45,7 +45,7 @@ class _Memory:
 
 
 class Contention:
-    """Fed once a round of the fast tier; lives as long as a connection."""
+    """Fed once a round of the fast tier, or more seldom; lives as long as a connection."""
 
     def __init__(self) -> None:
         self._places: dict[str, Places] = {}
@@ -55,9 +55,9 @@ class Contention:
         self.taken: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         """CPU seconds since the connection was opened: by guest that lost them, and by who took them."""
 
-    def asks_for(self, use: Mapping[str, CpuUse | CpuRates]) -> list[str]:
-        """The guests whose places are wanted for this round; none while nobody loses anything."""
-        if not any((one.steal_mean or 0) >= LEAST_STEAL for one in use.values()):
+    def asks_for(self, use: Mapping[str, CpuUse | CpuRates], *, anyway: bool = False) -> list[str]:
+        """The guests whose places are wanted; none while nobody loses anything, unless `anyway`."""
+        if not anyway and not any((one.steal_mean or 0) >= LEAST_STEAL for one in use.values()):
             return []
         return [uuid for uuid, one in use.items() if one.cores_used + (one.steal_cores or 0) >= LEAST_USE_CPUS]
 
@@ -74,7 +74,7 @@ class Contention:
         return {ran.cpu for ran in self._ran(rates) if ran.cpu is not None and ran.waited > 0}
 
     def divide(self, rates: Mapping[str, CpuRates], busy: Mapping[int, float], elapsed_s: float) -> None:
-        """One round: what each guest lost in `elapsed_s`, and to whom. `busy` by physical CPU, 0 to 1, where that was
+        """What each guest lost in the last `elapsed_s`, and to whom. `busy` by physical CPU, 0 to 1, where that was
         read: what the host did besides is then taken to be the same until it is read again."""
         ran = [*self._ran(rates)]
         if busy:

@@ -1,9 +1,9 @@
 """How many guests one collector watches, and so how often it does what can wait.
 
-States, figures and events come at the same pace whatever the number. What is read again only in case an event was
-missed, or to be drawn on a page, takes one or several calls for each guest: with many guests it comes less often.
-Definitions and snapshots, which take the most and hardly ever change without an event, are then left out of some of
-the sweeps besides.
+States, figures and events come at the same pace whatever the number. Who takes CPU time from whom, and what is read
+again only in case an event was missed, or to be drawn on a page, takes one or several calls for each guest: with many
+guests it comes less often. Definitions and snapshots, which take the most and hardly ever change without an event, are
+then left out of some of the sweeps besides.
 """
 
 from __future__ import annotations

@@ -37,6 +37,8 @@ _FIRST = 5
 _TOGETHER_SHARE = 0.01
 """Both tiers in one call may take this share of the fast tier's interval: by so much rates of CPU time are off then,
 since libvirt asks one guest after the other, and does not say when."""
+_TOO_LONG = 2
+"""When it took so many times as long, the tiers are read apart until the host's speed is known anew."""
 _SLOWER_AT_MOST = 1.2
 """By how much a guest is taken to be slower than in the call before: what one call waited for is no guest's doing."""
 
@@ -72,7 +74,7 @@ class Figures:
         self._contended: deque[str] | None = None
         """Guests whose vCPUs are to be found; empty: all are. None while nobody loses anything."""
         self._contended_at = 0.0
-        """When such guests were last asked for."""
+        """When it was last found out who takes what."""
         self._took_s = 0.0
         self._each_s = math.inf
         """How long one guest takes in the slow tier, as far as that is known."""
@@ -88,7 +90,7 @@ class Figures:
         )
 
     def view(self, is_viewed: bool) -> bool:
-        """Whether somebody looks at pages of this host: then a crowd is no reason to look seldom where vCPUs are.
+        """Whether somebody looks at pages of this host: then nothing is a reason to look seldom where vCPUs are.
         Whether that made something due earlier."""
         begins = is_viewed and not self._is_viewed
         self._is_viewed = is_viewed
@@ -145,23 +147,23 @@ class Figures:
         self._running = len(self._done.statuses or ()) if self._done else 0
         contended = self._sampler.contended(later=not self._finds_takers())
         self._contended = None if contended is None else deque(contended)
+        if takes_both:
+            self._sampler.node()
         if time.monotonic() < end:
             self._pieces(end, -math.inf if takes_both else self._fast.due)
 
     def _finds_takers(self) -> bool:
         """Whether to find out in this round who takes what guests lose: not in each while that is little, nor in a
         crowd, unless the host is viewed."""
-        now, interval_s = time.monotonic(), self._fast.interval_s
-        pause_s = interval_s
-        if not self._is_viewed:
-            pause_s = min(interval_s * self._crowd.stretch(), _TAKERS_EVERY_S)
-            if self._sampler.most_steal < _LITTLE_STEAL:
-                pause_s = max(pause_s, self._slow.interval_s)
-        least_s = pause_s - interval_s / 2  # rounds are not always on time
-        if pause_s > interval_s and now - self._contended_at < least_s:
-            return False
-        self._contended_at = now
-        return True
+        if self._is_viewed:
+            return True
+        interval_s = self._fast.interval_s
+        pause_s = interval_s * self._crowd.stretch()
+        if self._sampler.most_steal < _LITTLE_STEAL:
+            pause_s = max(pause_s, self._slow.interval_s)
+        pause_s = min(pause_s, _TAKERS_EVERY_S)
+        early_s = interval_s / 2  # rounds are not always on time
+        return pause_s <= interval_s or time.monotonic() - self._contended_at >= pause_s - early_s
 
     def _takes_both(self) -> bool:
         """Whether the slow tier is due before the next round, and quick enough."""
@@ -170,11 +172,13 @@ class Figures:
         return is_due and self._each_s * self._running <= _TOGETHER_SHARE * interval_s
 
     def _read_both(self, names: Mapping[str, str]) -> None:
-        asked, known_s, self._each_s = time.monotonic(), self._each_s, math.inf  # should it fail, not again so
+        asked, known_s, self._each_s = time.monotonic(), self._each_s, math.inf  # when it fails or takes long
         with self._fast.round(), self._slow.round():
             self._done = self._sampler.both(self._fast.interval_s, len(self._watch.known), names)
-        self._each_s = known_s
-        self._note_speed(time.monotonic() - asked, len(self._done.statuses or ()))
+        took_s = time.monotonic() - asked
+        if took_s <= _TOO_LONG * _TOGETHER_SHARE * self._fast.interval_s:
+            self._each_s = known_s
+            self._note_speed(took_s, len(self._done.statuses or ()))
 
     def _note_speed(self, took_s: float, guests: int) -> None:
         if guests:
@@ -205,8 +209,10 @@ class Figures:
         if contended:
             self._place(contended)
             self._contended = contended
-        elif self._sampler.attribute(measure=self._own_work.due <= time.monotonic()):
-            self._own_work.done(0)
+        else:
+            if self._sampler.attribute(measure=self._own_work.due <= time.monotonic()):
+                self._own_work.done(0)
+            self._contended_at = time.monotonic()
 
     def _place(self, guests: deque[str]) -> None:
         uuids = [guests.popleft() for _ in range(min(_PLACES_AT_ONCE, len(guests)))]

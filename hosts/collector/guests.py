@@ -267,26 +267,18 @@ class GuestWatch:
         self._sweeps += 1
         self._crowd.note(self._host_id, len(self.known))
         self._submit(HostSwept(frozenset(self._present), timezone.now()))
-        everything = self._reads_everything(self._sweeps)
+        # Hardly a definition changes without an event. In a crowd, not every sweep reads all of them.
+        everything = self._sweeps % math.ceil(self._crowd.stretch()) == 0
         self._definitions.extend(
             uuid
             for uuid in self._present.difference(self._definitions)
             if everything or (uuid in self.known and not self.known[uuid].definition)
         )
 
-    def _reads_everything(self, sweep: int) -> bool:
-        """Hardly a definition changes without an event, nor a guest's size: in a crowd not every sweep reads them."""
-        return sweep % math.ceil(self._crowd.stretch()) == 0
-
     def _facts_of_all(self) -> Iterator[Swept]:
         """In the lane."""
-        everything = self._reads_everything(self._sweeps + 1)
-        for one in self._connection.inventory(self._handle, (lambda _: None) if everything else self._known_facts):
+        for one in self._connection.inventory(self._handle):
             yield one if isinstance(one, UnreadGuest) else (steady(one[0]), one[1])
-
-    def _known_facts(self, uuid: str) -> GuestFacts | None:
-        known = self.known.get(uuid)
-        return known.facts if known else None
 
     def _handle(self, uuid: str) -> Guest:
         known = self.known.get(uuid)

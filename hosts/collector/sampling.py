@@ -101,9 +101,9 @@ class Sampler:
         self._fast_at = 0.0
         self._fast_at_ms = 0
         self._divided_at = 0.0
-        """When what `before` of each guest is was read: at the last division of what was lost."""
+        """When what `before` of each guest is was read: at the last division of what was lost, or a round ago."""
         self._holds = False
-        """Whether that stays as it is in the next round."""
+        """Whether that stays as it is, since something was lost and is not divided yet."""
         self._cpu_times: dict[int, CpuTimes] = {}
 
     @property
@@ -123,13 +123,12 @@ class Sampler:
         return self._round(read, interval_s, guest_count)
 
     def both(self, interval_s: float, guest_count: int, active: Mapping[str, str]) -> Round:
-        """The same, and in the same call all of the slow tier, that of the host included."""
+        """The same, and in the same call the slow tier of all guests; `node` is left."""
         read = self._try("guest statistics", lambda: stats.both(self._connection))
         self._take_cpu(None if read is None else [one.fast() for one in read], active)
         for one in read or ():
             update_rest(self._guests[one.uuid], one, self._fast_at, self._fast_at_ms)
         self._history.guests(self._connection.name, [[(self._fast_at_ms, one)] for one in read or ()])
-        self.node()
         return self._round(read, interval_s, guest_count)
 
     def _take_cpu(self, read: Sequence[GuestStats] | None, active: Mapping[str, str]) -> None:
@@ -147,6 +146,8 @@ class Sampler:
             if not self._holds:
                 known.before = known.fast
             update_cpu(known, one, now)
+            if self._holds and known.use is None:  # it has come, or begun anew, since the last division
+                known.before = one
         if read is None:
             figures = {uuid: GuestFigures(name, unknown()) for uuid, name in active.items()}
         self._guests = figures
@@ -216,13 +217,12 @@ class Sampler:
 
     def contended(self, *, later: bool = False) -> list[str] | None:
         """The guests whose vCPUs `place` shall find in this round, before `attribute`; None when there is nothing to
-        attribute. `later`: leave it to another round, which then divides what was lost since the last division."""
+        attribute. `later`: leave it to another round. What was lost is kept until `attribute` has divided it."""
         use: Mapping[str, CpuUse | CpuRates]
         use = self._rates() if self._holds else {uuid: one.use for uuid, one in self._guests.items() if one.use}
-        wanted = self._contention.asks_for(use)
-        is_contended = bool(wanted) or self._contention.remembers
-        self._holds = later and is_contended
-        return wanted if is_contended and not later else None
+        wanted = self._contention.asks_for(use, anyway=self._holds)
+        self._holds = self._holds or bool(wanted) or self._contention.remembers
+        return wanted if self._holds and not later else None
 
     def place(self, guests: Sequence[Guest]) -> None:
         """Read which physical CPUs their vCPUs are on."""
@@ -278,14 +278,15 @@ class Sampler:
         self._node.looked_at_ms = self._node.look_began_ms
 
     def attribute(self, *, measure: bool = True) -> bool:
-        """Divide what was lost since the last division among those who took it. `measure`: begin to find
-        out what the host itself does on those CPUs, which takes a call for each, in this round and in the next.
-        Returns whether that is known now; until then it counts as none."""
+        """Divide what was lost since the last division among those who took it. `measure`: begin to find out what the
+        host itself does on those CPUs, which takes a call for each, now and at the next division. Returns whether that
+        is known now; until then it counts as none."""
         rates, before, elapsed_s = self._rates(), self._cpu_times, self._fast_at - self._divided_at
         wanted = self._contention.waiting_cpus(rates) if measure or before else set()
         now = self._try("CPU statistics", lambda: self._connection.node.times_of(wanted)) or {} if wanted else {}
         busy = busy_fractions(before, now)
         self._contention.divide(rates, busy, elapsed_s)
+        self._holds = False
         self._cpu_times = {} if before else now
         at_ms = int(time.time() * 1000)
         for uuid, seconds in self._contention.taken.items():

@@ -193,7 +193,7 @@ def test_both_tiers_in_one_call_tell_the_same(host: FakeHost) -> None:
     tick = host.both(reading("a", 11, 5.8, more=before | {"block.0.rd.bytes": 4000}), after_s=2)
     sample = tick["guests"]["a"]
     assert (sample["cpu"], sample["steal"], sample["rd"], sample["rss"]) == (25.0, 20.0, 2000, 700)
-    assert (sample["slow_at"], tick["at"], tick["sample"]["slow_at"]) == (1_002_000, 1_002_000, 1_002_000)
+    assert (sample["slow_at"], tick["at"]) == (1_002_000, 1_002_000)
     assert [[at_ms for at_ms, _ in one] for _, one in host.recorded] == [[1_000_000], [1_002_000]]
 
     _, tick = host.fast(reading("a", 12, 6.6), after_s=2)
@@ -241,18 +241,74 @@ def test_the_host_s_own_work_is_read_in_two_rounds_and_then_left_alone(
     assert taken[-1] == {"": pytest.approx(2.0)}, "it took all that was lost in the last two rounds"
 
 
-def test_what_is_left_to_a_later_round_is_divided_there_and_nothing_of_it_is_lost(host: FakeHost) -> None:
-    taken: list[Mapping[str, float]] = []
-    host.sampler._history.taken = lambda *told: taken.append(dict(told[-1]))  # type: ignore[method-assign]
+@pytest.fixture
+def taken(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, float]]:
+    """CPU seconds that guests have lost so far, by who took them, as each division tells it."""
+    told: list[Mapping[str, float]] = []
+    monkeypatch.setattr(host.sampler._history, "taken", lambda *one: told.append(dict(one[-1])), raising=False)
+    return told
+
+
+def burner(cpu_s: float) -> GuestStats:
+    return reading("b", cpu_s, more={"vcpu.0.time": int(cpu_s * S)})
+
+
+def divide(host: FakeHost) -> None:
+    for uuid in ("a", "b"):
+        host.sampler._contention.place(uuid, {0: 3, 1: 4})
+    host.sampler.attribute(measure=False)
+
+
+def test_what_is_left_to_a_later_round_is_divided_there_and_nothing_of_it_is_lost(
+    host: FakeHost, taken: list[Mapping[str, float]]
+) -> None:
     for number in range(6):
-        host.fast(reading("a", delay_s=number), reading("b", more={"vcpu.0.time": 2 * number * S}), after_s=2)
+        host.fast(reading("a", delay_s=number), burner(2 * number), after_s=2)
         asked = host.sampler.contended(later=number in (1, 2, 3))
         assert (asked is None) == (number < 4), "in the first round nobody knows yet"
         if asked is not None:
-            for uuid in ("a", "b"):
-                host.sampler._contention.place(uuid, {0: 3, 1: 4})
-            host.sampler.attribute(measure=False)
+            divide(host)
     assert taken == [{"b": pytest.approx(4.0)}, {"b": pytest.approx(5.0)}]
+
+
+def test_a_loss_that_has_ended_is_divided_all_the_same(host: FakeHost, taken: list[Mapping[str, float]]) -> None:
+    host.fast(reading("a"), burner(0))
+    host.fast(reading("a", delay_s=0.1), burner(2), after_s=2)
+    assert host.sampler.contended(later=True) is None
+    for number in range(4):
+        host.fast(reading("a", delay_s=0.1), burner(4 + 2 * number), after_s=2)
+        assert host.sampler.contended(later=True) is None
+    assert host.sampler.contended() == ["b"], "as little as it is now"
+    divide(host)
+    assert taken == [{"b": pytest.approx(0.1)}]
+
+
+def test_a_look_that_fails_loses_nothing(
+    host: FakeHost, taken: list[Mapping[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.fast(reading("a"), burner(0))
+    host.fast(reading("a", delay_s=1), burner(2), after_s=2)
+    assert host.sampler.contended()
+    with monkeypatch.context() as broken:
+        broken.setattr(host.sampler._contention, "divide", Mock(side_effect=HypervisorError("busy")))
+        with pytest.raises(HypervisorError):
+            divide(host)
+    host.fast(reading("a", delay_s=2), burner(4), after_s=2)
+    assert host.sampler.contended()
+    divide(host)
+    assert taken == [{"b": pytest.approx(2.0)}]
+
+
+def test_who_came_since_the_last_division_takes_its_part(host: FakeHost, taken: list[Mapping[str, float]]) -> None:
+    host.fast(reading("a"))
+    host.fast(reading("a", delay_s=0.5), after_s=2)
+    assert host.sampler.contended(later=True) is None
+    host.fast(reading("a", delay_s=0.5), burner(0), after_s=2)
+    assert host.sampler.contended(later=True) is None
+    host.fast(reading("a", delay_s=2.5), burner(2), after_s=2)
+    assert host.sampler.contended()
+    divide(host)
+    assert taken == [{"b": pytest.approx(2.5)}]
 
 
 def test_memory_of_the_host_is_without_buffers_and_cache(host: FakeHost) -> None:

@@ -227,6 +227,18 @@ def test_the_slow_statistics_come_from_qemu(open_host: Open, booted: Booted) -> 
     assert told("net.0.rx.pkts", 0) > 0
 
 
+def test_both_tiers_in_one_call_tell_what_each_tells(open_host: Open, booted: Booted) -> None:
+    booted("kvm1", "db1")
+    connection = open_host("kvm1")
+    both, fast = ({one.name: one for one in read(connection)} for read in (stats.both, stats.fast))
+    (slow,) = stats.slow(connection, [connection.guest_named("db1")])
+    assert both.keys() == fast.keys()
+    assert both["db1"].fast().raw.layout is fast["db1"].raw.layout
+    names = {*fast["db1"].raw.layout.names, *slow.raw.layout.names}
+    assert {*both["db1"].raw.layout.names} == names
+    assert slow.raw.get("block.0.wr.bytes", 0) >= both["db1"].raw.get("block.0.wr.bytes", 0) > 0
+
+
 def test_the_agent_tells_of_its_guest(open_host: Open, booted: Booted) -> None:
     booted("kvm1", "web1")
     guest = open_host("kvm1").guest_named("web1")

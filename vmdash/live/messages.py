@@ -79,7 +79,8 @@ class Blame(TypedDict):
     """The UUIDs of those who took it, and how much, most first; "" is the host's own work, and its own UUID are its
     vCPUs that wait for each other. What is missing to `lost` is unknown."""
     sure: float
-    """0 to 1: how much of it happened on physical CPUs that none of them left meanwhile."""
+    """0 to 1: how much of it happened on physical CPUs on which all of them were seen at two looks in a row, which are
+    2 to 30 s apart."""
 
 
 class Tick(TypedDict):

@@ -146,16 +146,13 @@ class HostConnection:
             return [Guest(domain, self.name) for domain in self.raw.listAllDomains()]
 
     def inventory(
-        self,
-        handle: Callable[[str], Guest] | None = None,
-        known: Callable[[str], GuestFacts | None] = lambda _: None,
+        self, handle: Callable[[str], Guest] | None = None
     ) -> Iterator[tuple[GuestFacts, Guest] | UnreadGuest]:
         """The facts of every guest, in far fewer calls than asking each: one a step, after a few for the first.
 
-        ``handle`` gives a guest by its UUID, where it is at hand already; it may raise GuestNotFound. Of those that are
-        ``known`` vCPUs, memory and CPU time are not asked for again.
+        ``handle`` gives a guest by its UUID, where it is at hand already; it may raise GuestNotFound.
         """
-        return inventory.read(self.raw, self.name, handle or self.guest, known)
+        return inventory.read(self.raw, self.name, handle or self.guest)
 
     def guest(self, uuid: str) -> Guest:
         """Raises GuestNotFound."""

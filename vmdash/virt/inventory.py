@@ -25,14 +25,10 @@ class UnreadGuest:
 
 
 def read(
-    raw: libvirt.virConnect,
-    host: str,
-    handle: Callable[[str], Guest],
-    known: Callable[[str], GuestFacts | None] = lambda _: None,
+    raw: libvirt.virConnect, host: str, handle: Callable[[str], Guest]
 ) -> Iterator[tuple[GuestFacts, Guest] | UnreadGuest]:
     """Every guest: five calls for all, then one for each, against six for each by ``Guest.facts``. ``handle`` gives the
-    guest with a UUID, with a call of its own when it has to be looked up, and may raise GuestNotFound. Of those that
-    are ``known`` vCPUs, memory and CPU time are taken from there, without that call."""
+    guest with a UUID, with a call of its own when it has to be looked up, and may raise GuestNotFound."""
     with translate("read the guests", host):
         listed = listing.of(raw)
         persistent = _uuids(raw, libvirt.VIR_CONNECT_LIST_DOMAINS_PERSISTENT)
@@ -43,7 +39,7 @@ def read(
         try:
             guest = handle(uuid)
             with translate(f"read {name}", host):
-                size = known(uuid) or _Size.of(guest)
+                _, max_memory_kib, memory_kib, vcpus, cpu_time_ns = guest.raw.info()
                 status = statuses.get(uuid) or GuestStatus.from_libvirt(*guest.raw.state())
         except GuestNotFound:
             continue  # undefined while we were reading
@@ -58,25 +54,12 @@ def read(
             persistent=uuid in persistent,
             autostart=uuid in autostart,
             has_managed_save=uuid in saved,
-            vcpus=size.vcpus,
-            memory_kib=size.memory_kib,
-            max_memory_kib=size.max_memory_kib,
-            cpu_time_ns=size.cpu_time_ns,
+            vcpus=vcpus,
+            memory_kib=memory_kib,
+            max_memory_kib=max_memory_kib,
+            cpu_time_ns=cpu_time_ns,
         )
         yield facts, guest
-
-
-@dataclass(frozen=True, slots=True)
-class _Size:
-    vcpus: int
-    memory_kib: int
-    max_memory_kib: int
-    cpu_time_ns: int
-
-    @classmethod
-    def of(cls, guest: Guest) -> _Size:
-        _, max_memory_kib, memory_kib, vcpus, cpu_time_ns = guest.raw.info()
-        return cls(vcpus, memory_kib, max_memory_kib, cpu_time_ns)
 
 
 def _uuids(raw: libvirt.virConnect, flag: int) -> frozenset[str]:

@@ -83,8 +83,8 @@ def slow(connection: HostConnection, guests: Sequence[Guest]) -> list[GuestStats
 
 
 def both(connection: HostConnection) -> list[GuestStats]:
-    """Both tiers of every active guest in one call, which takes libvirt and us a quarter less than two, and the host as
-    long as its slowest QEMU wants."""
+    """Both tiers of every active guest in one call, which takes libvirt and us less than two, and the host as long as
+    its QEMUs want."""
     return _read(connection, FAST_GROUPS | SLOW_GROUPS)
 
 
