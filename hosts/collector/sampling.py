@@ -57,8 +57,10 @@ class History(Protocol):
     def placed(self, host: str, at_ms: int, guest: GuestStats, cells: Mapping[int, int]) -> None:
         """How many vCPUs of a guest were seen in each NUMA cell of its host."""
 
-    def taken(self, host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> None:
-        """CPU time that the guest lost, by the UUID of the guest that took it."""
+    def taken(
+        self, host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float], grown: Iterable[str]
+    ) -> None:
+        """CPU time that the guest lost, by the UUID of the guest that took it; it has `grown` for these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,9 +291,9 @@ class Sampler:
         self._holds = False
         self._cpu_times = {} if before else now
         at_ms = int(time.time() * 1000)
-        for uuid, seconds in self._contention.taken.items():
+        for uuid, grown in self._contention.news():
             if (known := self._guests.get(uuid)) and known.fast:
-                self._history.taken(self._connection.name, at_ms, known.fast, seconds)
+                self._history.taken(self._connection.name, at_ms, known.fast, self._contention.taken[uuid], grown)
         return bool(busy)
 
     def _rates(self) -> dict[str, CpuRates]:

@@ -230,7 +230,7 @@ def test_the_host_s_own_work_is_read_in_two_rounds_and_then_left_alone(
 
     monkeypatch.setattr(host._node, "times_of", times_of, raising=False)
     taken = []
-    monkeypatch.setattr(host.sampler._history, "taken", lambda *told: taken.append(told[-1]), raising=False)
+    monkeypatch.setattr(host.sampler._history, "taken", lambda *told: taken.append(dict(told[3])), raising=False)
     known = []
     for number, measure in enumerate((True, True, False, False)):
         host.fast(reading("a", delay_s=number), after_s=2)
@@ -245,7 +245,7 @@ def test_the_host_s_own_work_is_read_in_two_rounds_and_then_left_alone(
 def taken(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, float]]:
     """CPU seconds that guests have lost so far, by who took them, as each division tells it."""
     told: list[Mapping[str, float]] = []
-    monkeypatch.setattr(host.sampler._history, "taken", lambda *one: told.append(dict(one[-1])), raising=False)
+    monkeypatch.setattr(host.sampler._history, "taken", lambda *one: told.append(dict(one[3])), raising=False)
     return told
 
 
