@@ -55,8 +55,9 @@ class Person:
 
 @dataclass(slots=True)
 class Took:
-    """What requests took, in milliseconds by their sort, and what went wrong."""
+    """What requests took, in milliseconds by their sort, and what went wrong; of those that began after `since`."""
 
+    since: float = 0
     by_sort: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     errors: list[str] = field(default_factory=list)
     requests: int = 0
@@ -162,11 +163,13 @@ async def _measure(web: Web, people: Sequence[Person], fleet: Fleet) -> list[Fig
             for number, person in enumerate(people)
         ]
         await asyncio.sleep(WARM_UP_S)
-        warm, begin = Took(), time.monotonic()
-        await _act_together(url, people, fleet, warm, begin + WARM_UP_S)
-        meter, begin = Meter(*descendants(web.pid)), time.monotonic()
-        await _act_together(url, people, fleet, together, begin + WINDOW_S)
-        took_s = time.monotonic() - begin
+        together.since = time.monotonic() + WARM_UP_S
+        until = together.since + WINDOW_S
+        acting = group.create_task(_act_together(url, people, fleet, together, until))
+        await asyncio.sleep(WARM_UP_S)
+        meter = Meter(*descendants(web.pid))
+        await acting
+        took_s = time.monotonic() - together.since
         share = meter.used_s() / took_s
         lost = [page for page in pages if page.done()]
         for page in pages:
@@ -176,7 +179,8 @@ async def _measure(web: Web, people: Sequence[Person], fleet: Fleet) -> list[Fig
 
 
 async def _act_together(url: str, people: Sequence[Person], fleet: Fleet, took: Took, until: float) -> None:
-    """`ACTING` of them at any time; each slot passes from one person to another."""
+    """`ACTING` of them at any time; each slot passes from one person to another. They do not begin anew when it is
+    measured: fifty who come at the same moment are not what fifty who work are."""
     async with asyncio.TaskGroup() as group:
         for slot in range(ACTING):
             group.create_task(
@@ -221,14 +225,16 @@ async def _click(
     client: httpx.AsyncClient, sort: str, method: str, address: str, fields: dict[str, str], took: Took
 ) -> None:
     headers = {"X-CSRFToken": TOKEN, "Origin": str(client.base_url).rstrip("/"), "Accept": "text/html"}
-    took.requests += 1
-    begin = time.perf_counter()
+    begin = time.monotonic()
+    counts = begin >= took.since
+    took.requests += counts
     try:
         answer = await client.request(method, address, data=fields or None, headers=headers)
     except httpx.HTTPError as error:
         took.errors.append(f"{sort}: {error!r}")
         return
-    took.by_sort[sort].append((time.perf_counter() - begin) * 1000)
+    if counts:
+        took.by_sort[sort].append((time.monotonic() - begin) * 1000)
     asked = method == "POST"
     if answer.status_code != (302 if asked else 200):
         took.errors.append(f"{sort}: {address} answered {answer.status_code}")

@@ -7,7 +7,7 @@ here runs on the thread of the lane.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vmdash.live.messages import Blame
@@ -19,11 +19,6 @@ LEAST_STEAL = 0.01
 """Below this fraction of a guest's time nobody is asked."""
 LEAST_USE_CPUS = 0.02
 """Who neither uses nor waits for more than this takes nothing from anybody."""
-SMALL_USE_CPUS, SMALL_EVERY_S = 0.1, 10.0
-"""Where those are who use less is found out so often; in between they are taken to be where they were."""
-LEAST_NEWS_S = 0.02
-"""What a guest took of another is news when it has grown by so much. On a host with few CPUs everybody takes a little
-of everybody, which is thousands of pairs."""
 HALF_LIFE_S = 20.0
 _MOST_TAKERS = 8
 _FORGOTTEN_S = 0.01
@@ -59,24 +54,14 @@ class Contention:
         self._own: dict[int, float] = {}
         self.taken: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
         """CPU seconds since the connection was opened: by guest that lost them, and by who took them."""
-        self._told: dict[str, dict[str, float]] = defaultdict(dict)
-        """What `news` said of that."""
-        self._asks_small = True
-        self._small_for_s = 0.0
-        """How long ago it was found out where those are who use little."""
 
-    def asks_for(self, use: Mapping[str, CpuUse | CpuRates], *, anyway: bool = False) -> list[str]:
-        """The guests whose places are wanted; none while nobody loses anything, unless `anyway`."""
-        if not anyway and not any((one.steal_mean or 0) >= LEAST_STEAL for one in use.values()):
+    def asks_for(self, use: Mapping[str, CpuUse | CpuRates], *, of_held: float = 0) -> list[str]:
+        """The guests whose places are wanted; none while nobody loses anything. `of_held`: something was lost before,
+        in a time of which a round is this share, so those are wanted who would have been in one round."""
+        if not of_held and not any((one.steal_mean or 0) >= LEAST_STEAL for one in use.values()):
             return []
-        self._asks_small = not self._memory or self._small_for_s >= SMALL_EVERY_S
-        return [uuid for uuid, one in use.items() if self._matters(one)]
-
-    def _matters(self, one: CpuUse | CpuRates) -> bool:
-        used = one.cores_used + (one.steal_cores or 0)
-        if used < SMALL_USE_CPUS and (one.steal_mean or 0) < LEAST_STEAL:
-            return self._asks_small and used >= LEAST_USE_CPUS
-        return used >= LEAST_USE_CPUS
+        least = LEAST_USE_CPUS * (of_held or 1)
+        return [uuid for uuid, one in use.items() if one.cores_used + (one.steal_cores or 0) >= least]
 
     @property
     def remembers(self) -> bool:
@@ -97,9 +82,7 @@ class Contention:
         if busy:
             self._own = own_work(ran, busy)
         found = losses(ran, self._own)
-        places = self._before | self._places
-        self._before, self._places = {uuid: places[uuid] for uuid in places.keys() & rates.keys()}, {}
-        self._small_for_s = 0.0 if self._asks_small else self._small_for_s + elapsed_s
+        self._before, self._places = self._places, {}
         for uuid, one in rates.items():
             loss = found.get(uuid)
             if loss is None and uuid not in self._memory:
@@ -116,15 +99,6 @@ class Contention:
             self._own = {}
         for uuid in self.taken.keys() - rates.keys():
             del self.taken[uuid]
-            self._told.pop(uuid, None)
-
-    def news(self) -> Iterator[tuple[str, list[str]]]:
-        """Guests that lost time, with those who took some of it since this was asked before, as far as it is much."""
-        for uuid, seconds in self.taken.items():
-            told = self._told[uuid]
-            if grown := [taker for taker, sum_s in seconds.items() if sum_s - told.get(taker, 0.0) >= LEAST_NEWS_S]:
-                told.update((taker, seconds[taker]) for taker in grown)
-                yield uuid, grown
 
     def _remember(self, uuid: str, memory: _Memory, loss: Loss, elapsed_s: float) -> None:
         memory.lost += loss.lost * elapsed_s
@@ -153,11 +127,10 @@ class Contention:
 
     def _ran(self, rates: Mapping[str, CpuRates]) -> Iterable[Ran]:
         for uuid, one in rates.items():
-            before = self._before.get(uuid, {})
-            places = self._places.get(uuid, before)
+            places, before = self._places.get(uuid, {}), self._before.get(uuid, {})
             for vcpu in one.vcpus:
                 cpu = places.get(vcpu.number)
-                stayed = uuid in self._places and cpu is not None and before.get(vcpu.number) == cpu
+                stayed = cpu is not None and before.get(vcpu.number) == cpu
                 yield Ran(uuid, vcpu.used or 0.0, vcpu.steal or 0.0, cpu, stayed)
 
 

@@ -26,8 +26,9 @@ from hosts.models import Host
 
 _PIECE_S = STEP_S / 3
 """About how long one call of the slow tier may take."""
-_TAKERS_EVERY_S = 30
-"""Who takes what guests lose is found out so often at least: what is told of it is of about a minute."""
+_TAKERS_EVERY_S = 20
+"""Who takes what guests lose is found out so often at least: what is told of it is of about a minute, and charts need
+two readings in one."""
 _LITTLE_STEAL = 0.05
 """While no guest loses more of its time than this, who takes it is found out as often as the slow tier is read."""
 _PLACES_AT_ONCE = 40
@@ -145,8 +146,9 @@ class Figures:
             with self._fast.round():
                 self._done = self._sampler.fast(self._fast.interval_s, len(self._watch.known), names)
         self._running = len(self._done.statuses or ()) if self._done else 0
-        contended = self._sampler.contended(later=not self._finds_takers())
-        self._contended = None if contended is None else deque(contended)
+        if self._contended is None:  # else a look is under way
+            contended = self._sampler.contended(later=not self._finds_takers())
+            self._contended = None if contended is None else deque(contended)
         if takes_both:
             self._sampler.node()
         if time.monotonic() < end:

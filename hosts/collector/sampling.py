@@ -24,7 +24,7 @@ from vmdash.virt.connection import HostConnection
 from vmdash.virt.errors import CallError, CallUnsupported
 from vmdash.virt.guest import Guest
 from vmdash.virt.node import CpuTimes, MemoryUse
-from vmdash.virt.rates import CpuRates, CpuUse
+from vmdash.virt.rates import CpuRates
 from vmdash.virt.states import GuestStatus
 from vmdash.virt.stats import GuestStats
 
@@ -33,6 +33,9 @@ T = TypeVar("T")
 _SUMMED: tuple[Literal["rd", "wr", "rx", "tx", "swap", "rss"], ...] = ("rd", "wr", "rx", "tx", "swap", "rss")
 _WORST = 5
 _WORST_PERCENT = 1.0
+_RECORD_TAKEN_S = 15
+"""On a host with few CPUs everybody takes a little of everybody, which is thousands of pairs; charts need two readings
+in a minute."""
 _RECORD_PLACES_S = 20
 """Those of guests that lose CPU time are looked at more often than is worth recording."""
 
@@ -57,10 +60,8 @@ class History(Protocol):
     def placed(self, host: str, at_ms: int, guest: GuestStats, cells: Mapping[int, int]) -> None:
         """How many vCPUs of a guest were seen in each NUMA cell of its host."""
 
-    def taken(
-        self, host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float], grown: Iterable[str]
-    ) -> None:
-        """CPU time that the guest lost, by the UUID of the guest that took it; it has `grown` for these."""
+    def taken(self, host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> None:
+        """CPU time that the guest lost, by the UUID of the guest that took it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +105,8 @@ class Sampler:
         self._fast_at_ms = 0
         self._divided_at = 0.0
         """When what `before` of each guest is was read: at the last division of what was lost, or a round ago."""
+        self._recorded_at = 0.0
+        """When it was recorded who took what."""
         self._holds = False
         """Whether that stays as it is, since something was lost and is not divided yet."""
         self._cpu_times: dict[int, CpuTimes] = {}
@@ -220,10 +223,13 @@ class Sampler:
     def contended(self, *, later: bool = False) -> list[str] | None:
         """The guests whose vCPUs `place` shall find in this round, before `attribute`; None when there is nothing to
         attribute. `later`: leave it to another round. What was lost is kept until `attribute` has divided it."""
-        use: Mapping[str, CpuUse | CpuRates]
-        use = self._rates() if self._holds else {uuid: one.use for uuid, one in self._guests.items() if one.use}
-        wanted = self._contention.asks_for(use, anyway=self._holds)
-        self._holds = self._holds or bool(wanted) or self._contention.remembers
+        wanted: list[str] = []
+        if not self._holds:
+            wanted = self._contention.asks_for({uuid: one.use for uuid, one in self._guests.items() if one.use})
+            self._holds = bool(wanted) or self._contention.remembers
+        elif not later:
+            of_held = self._elapsed_s / (self._fast_at - self._divided_at)
+            wanted = self._contention.asks_for(self._rates(), of_held=of_held)
         return wanted if self._holds and not later else None
 
     def place(self, guests: Sequence[Guest]) -> None:
@@ -285,16 +291,25 @@ class Sampler:
         is known now; until then it counts as none."""
         rates, before, elapsed_s = self._rates(), self._cpu_times, self._fast_at - self._divided_at
         wanted = self._contention.waiting_cpus(rates) if measure or before else set()
-        now = self._try("CPU statistics", lambda: self._connection.node.times_of(wanted)) or {} if wanted else {}
+        now = self._times_of(wanted) if wanted else {}
         busy = busy_fractions(before, now)
         self._contention.divide(rates, busy, elapsed_s)
         self._holds = False
         self._cpu_times = {} if before else now
         at_ms = int(time.time() * 1000)
-        for uuid, grown in self._contention.news():
-            if (known := self._guests.get(uuid)) and known.fast:
-                self._history.taken(self._connection.name, at_ms, known.fast, self._contention.taken[uuid], grown)
+        if self._fast_at - self._recorded_at >= _RECORD_TAKEN_S:
+            self._recorded_at = self._fast_at
+            for uuid, seconds in self._contention.taken.items():
+                if (known := self._guests.get(uuid)) and known.fast:
+                    self._history.taken(self._connection.name, at_ms, known.fast, seconds)
         return bool(busy)
+
+    def _times_of(self, cpus: set[int]) -> dict[int, CpuTimes]:
+        """None when one cannot be read, such as one that was taken offline: all the rest can be divided."""
+        try:
+            return dict(self._try("CPU statistics", lambda: self._connection.node.times_of(cpus)) or {})
+        except CallError:
+            return {}
 
     def _rates(self) -> dict[str, CpuRates]:
         """Since the last division."""

@@ -67,31 +67,6 @@ def test_what_was_taken_is_counted_in_cpu_seconds() -> None:
     assert taken["web"] == pytest.approx(taken["ci"]), "its other vCPU ran as long as ci"
 
 
-def test_where_those_are_who_use_little_is_asked_more_seldom_and_they_take_their_part_all_the_same() -> None:
-    contention = Contention()
-    guests = {"web": rates(0.3, 0.3), **{f"idle{n}": rates(0.05, 0) for n in range(4)}}
-    asked = []
-    for _ in range(8):
-        asked.append(contention.asks_for(guests))
-        for uuid in asked[-1]:
-            contention.place(uuid, {0: 7})
-        contention.divide(guests, {}, 2.0)
-    assert [len(one) for one in asked] == [5, 1, 1, 1, 1, 1, 5, 1]
-    assert contention.taken["web"] == {f"idle{n}": pytest.approx(8 * 2.0 * 0.3 / 4) for n in range(4)}
-    assert contention.blames()["web"]["sure"] < 0.3, "mostly they were taken to be where they had been"
-
-
-def test_only_what_has_grown_is_news() -> None:
-    contention = Contention()
-    guests = {"web": rates(0.5, 0.02), "ci": rates(0.5, 0), "idle": rates(0.02, 0)}
-    places = {"web": 0, "ci": 0, "idle": 0}
-    rounds(contention, guests, places, times=1)
-    assert list(contention.news()) == [("web", ["ci"])]
-    assert list(contention.news()) == []
-    rounds(contention, guests, places, times=15)
-    assert list(contention.news()) == [("web", ["ci", "idle"])], "a little and a little is much"
-
-
 def test_how_busy_cpus_were() -> None:
     before = {0: CpuTimes(0, 10 * S, 0, 10 * S, 0), 1: CpuTimes(1, 9 * S, 0, 0, 0)}
     after = {0: CpuTimes(0, 11 * S, 1 * S, 12 * S, 0), 1: CpuTimes(1, 1 * S, 0, 0, 0), 2: CpuTimes(2, S, 0, 0, 0)}

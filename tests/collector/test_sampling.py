@@ -219,8 +219,28 @@ def test_so_is_what_the_cpus_of_the_host_did(host: FakeHost) -> None:
     assert (at_ms, cpu_at_ms) == (1_009_000, 1_000_000)
 
 
+@pytest.fixture
+def taken(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, float]]:
+    """CPU seconds that guests have lost so far, by who took them, as each division tells it."""
+    told: list[Mapping[str, float]] = []
+    monkeypatch.setattr(sampling, "_RECORD_TAKEN_S", 0)
+    monkeypatch.setattr(host.sampler._history, "taken", lambda *one: told.append(dict(one[-1])), raising=False)
+    return told
+
+
+def burner(cpu_s: float) -> GuestStats:
+    return reading("b", cpu_s, more={"vcpu.0.time": int(cpu_s * S)})
+
+
+def divide(host: FakeHost, asked: Sequence[str]) -> None:
+    """Those who were asked for are all on the same CPUs."""
+    for uuid in asked:
+        host.sampler._contention.place(uuid, {0: 3, 1: 4})
+    host.sampler.attribute(measure=False)
+
+
 def test_the_host_s_own_work_is_read_in_two_rounds_and_then_left_alone(
-    host: FakeHost, monkeypatch: pytest.MonkeyPatch
+    host: FakeHost, taken: list[Mapping[str, float]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[set[int]] = []
 
@@ -229,8 +249,6 @@ def test_the_host_s_own_work_is_read_in_two_rounds_and_then_left_alone(
         return {cpu: CpuTimes(cpu, int(host.now * S), 0, 0, 0) for cpu in cpus}
 
     monkeypatch.setattr(host._node, "times_of", times_of, raising=False)
-    taken = []
-    monkeypatch.setattr(host.sampler._history, "taken", lambda *told: taken.append(dict(told[3])), raising=False)
     known = []
     for number, measure in enumerate((True, True, False, False)):
         host.fast(reading("a", delay_s=number), after_s=2)
@@ -241,24 +259,6 @@ def test_the_host_s_own_work_is_read_in_two_rounds_and_then_left_alone(
     assert taken[-1] == {"": pytest.approx(2.0)}, "it took all that was lost in the last two rounds"
 
 
-@pytest.fixture
-def taken(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, float]]:
-    """CPU seconds that guests have lost so far, by who took them, as each division tells it."""
-    told: list[Mapping[str, float]] = []
-    monkeypatch.setattr(host.sampler._history, "taken", lambda *one: told.append(dict(one[3])), raising=False)
-    return told
-
-
-def burner(cpu_s: float) -> GuestStats:
-    return reading("b", cpu_s, more={"vcpu.0.time": int(cpu_s * S)})
-
-
-def divide(host: FakeHost) -> None:
-    for uuid in ("a", "b"):
-        host.sampler._contention.place(uuid, {0: 3, 1: 4})
-    host.sampler.attribute(measure=False)
-
-
 def test_what_is_left_to_a_later_round_is_divided_there_and_nothing_of_it_is_lost(
     host: FakeHost, taken: list[Mapping[str, float]]
 ) -> None:
@@ -267,7 +267,7 @@ def test_what_is_left_to_a_later_round_is_divided_there_and_nothing_of_it_is_los
         asked = host.sampler.contended(later=number in (1, 2, 3))
         assert (asked is None) == (number < 4), "in the first round nobody knows yet"
         if asked is not None:
-            divide(host)
+            divide(host, asked)
     assert taken == [{"b": pytest.approx(4.0)}, {"b": pytest.approx(5.0)}]
 
 
@@ -278,8 +278,9 @@ def test_a_loss_that_has_ended_is_divided_all_the_same(host: FakeHost, taken: li
     for number in range(4):
         host.fast(reading("a", delay_s=0.1), burner(4 + 2 * number), after_s=2)
         assert host.sampler.contended(later=True) is None
-    assert host.sampler.contended() == ["b"], "as little as it is now"
-    divide(host)
+    asked = host.sampler.contended()
+    assert asked == ["a", "b"], "as little as it is by now"
+    divide(host, asked)
     assert taken == [{"b": pytest.approx(0.1)}]
 
 
@@ -288,14 +289,12 @@ def test_a_look_that_fails_loses_nothing(
 ) -> None:
     host.fast(reading("a"), burner(0))
     host.fast(reading("a", delay_s=1), burner(2), after_s=2)
-    assert host.sampler.contended()
     with monkeypatch.context() as broken:
         broken.setattr(host.sampler._contention, "divide", Mock(side_effect=HypervisorError("busy")))
         with pytest.raises(HypervisorError):
-            divide(host)
+            divide(host, host.sampler.contended() or ())
     host.fast(reading("a", delay_s=2), burner(4), after_s=2)
-    assert host.sampler.contended()
-    divide(host)
+    divide(host, host.sampler.contended() or ())
     assert taken == [{"b": pytest.approx(2.0)}]
 
 
@@ -306,9 +305,20 @@ def test_who_came_since_the_last_division_takes_its_part(host: FakeHost, taken: 
     host.fast(reading("a", delay_s=0.5), burner(0), after_s=2)
     assert host.sampler.contended(later=True) is None
     host.fast(reading("a", delay_s=2.5), burner(2), after_s=2)
-    assert host.sampler.contended()
-    divide(host)
+    divide(host, host.sampler.contended() or ())
     assert taken == [{"b": pytest.approx(2.5)}]
+
+
+def test_a_cpu_that_cannot_be_read_keeps_nothing_from_being_divided(
+    host: FakeHost, taken: list[Mapping[str, float]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host._node, "times_of", Mock(side_effect=HypervisorError("it is offline")), raising=False)
+    for number in range(2):
+        host.fast(reading("a", delay_s=number), burner(2 * number), after_s=2)
+    for uuid in host.sampler.contended() or ():
+        host.sampler._contention.place(uuid, {0: 3, 1: 4})
+    assert not host.sampler.attribute(measure=True)
+    assert taken == [{"b": pytest.approx(1.0)}]
 
 
 def test_memory_of_the_host_is_without_buffers_and_cache(host: FakeHost) -> None:

@@ -118,9 +118,6 @@ def test_the_coarse_copy_is_one_reading_in_ten_minutes() -> None:
     assert len(copied) in (144, 145)
     assert {later - earlier for earlier, later in pairwise(copied[1:])} == {600_000}
     assert coarse.with_copy("u-2", 0, "a 1\nb 2\n") == "a 1\nb 2\ncoarse:a 1\ncoarse:b 2\n"
-    whole = coarse.with_copy("u-3", 0, "b 2\n", lambda: "a 1\nb 2\n")
-    assert whole == "b 2\ncoarse:a 1\ncoarse:b 2\n", "what has no news has a copy, too"
-    assert coarse.with_copy("u-3", 10_000, "b 3\n", lambda: "a 1\nb 3\n") == "b 3\n"
 
 
 async def test_what_hardly_ever_changes_is_sent_once_a_minute_and_is_in_each_coarse_copy(

@@ -80,7 +80,7 @@ class Blame(TypedDict):
     vCPUs that wait for each other. What is missing to `lost` is unknown."""
     sure: float
     """0 to 1: how much of it happened on physical CPUs on which all of them were seen at two looks in a row, which are
-    2 to 30 s apart."""
+    2 to 20 s apart."""
 
 
 class Tick(TypedDict):

@@ -8,7 +8,6 @@ hour needs the readings at both ends alone.
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
 
 PREFIX = "coarse:"
 EVERY_MS = 600_000
@@ -38,10 +37,8 @@ class Coarse:
     def __init__(self) -> None:
         self._time = Seldom(EVERY_MS)
 
-    def with_copy(self, what: str, at_ms: int, rows: str, whole: Callable[[], str] | None = None) -> str:
-        """The rows, and when the time has come for `what` their copy. `whole`: makes all rows there are, to be copied
-        instead, where `rows` are those with news alone."""
+    def with_copy(self, what: str, at_ms: int, rows: str) -> str:
+        """The rows, and their copy when the time has come for `what`."""
         if not rows or not self._time.has_come(what, at_ms):
             return rows
-        copied = whole() if whole else rows
-        return rows + PREFIX + copied[:-1].replace("\n", f"\n{PREFIX}") + "\n"
+        return rows + PREFIX + rows[:-1].replace("\n", f"\n{PREFIX}") + "\n"

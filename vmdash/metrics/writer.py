@@ -14,7 +14,6 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import ParamSpec, TypeVar
 
 import httpx
@@ -109,12 +108,9 @@ class HistoryWriter:
         lines = placed_lines(host, at_ms, guest, cells)
         self._add(self._coarse.with_copy(f"cells of {guest.uuid}", at_ms, lines))
 
-    def taken(
-        self, host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float], grown: Iterable[str]
-    ) -> None:
-        lines = taken_lines(host, at_ms, guest, {taker: seconds[taker] for taker in grown})
-        whole = partial(taken_lines, host, at_ms, guest, seconds)
-        self._add(self._coarse.with_copy(f"taken from {guest.uuid}", at_ms, lines, whole))
+    def taken(self, host: str, at_ms: int, guest: GuestStats, seconds: Mapping[str, float]) -> None:
+        lines = taken_lines(host, at_ms, guest, seconds)
+        self._add(self._coarse.with_copy(f"taken from {guest.uuid}", at_ms, lines))
 
     def held(self) -> Held:
         since = [at for at in (self._spool.since, self._away_since) if at is not None]
